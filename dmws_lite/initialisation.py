@@ -1,0 +1,72 @@
+"""How the students of each comparison start: the paper's method, its four comparisons, and one control."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from .selection import dual_students, select_weights
+
+# ours: dual selection; ours_swap: roles exchanged (table 5); cm1: one selection, labels only; cm2: timm's default;
+# cm3: Xavier; cm4: Kaiming (tables 2 to 4). same_start is not in the paper: the auxiliary begins as a copy of main,
+# so that the effect of distillation and the effect of the *dual* start can be told apart.
+METHODS = ("ours", "ours_swap", "same_start", "cm1", "cm2", "cm3", "cm4")
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, scheme: str) -> nn.Module:
+    """Draw all matrices and convolutions of a network anew, in place; vectors (norms, LayerScale) stay.
+
+    Args:
+        model: network to initialise.
+        scheme: ``"xavier"`` (CM3: uniform, Glorot and Bengio 2010) or ``"kaiming"`` (CM4: normal, fan in, He et al.
+            2015). Biases become 0.
+
+    Raises:
+        ValueError: the scheme is unknown.
+    """
+    draw = {"xavier": nn.init.xavier_uniform_, "kaiming": nn.init.kaiming_normal_}.get(scheme)
+    if draw is None:
+        raise ValueError(f"scheme={scheme!r} is unknown; choose xavier or kaiming")
+    for module in model.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            draw(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
+
+
+def start_students(
+    method: str, teacher: nn.Module, make_student: Callable[[], nn.Module], seed: int = 0, rule: str = "uniform"
+) -> tuple[nn.Module, nn.Module | None]:
+    """Make the students of a method, ready for :func:`dmws_lite.training.fit`.
+
+    Args:
+        method: one of :data:`METHODS`.
+        teacher: the large model; the methods without selection do not look at it.
+        make_student: returns a fresh student with timm's own initialisation.
+        seed: everything drawn at random comes from it.
+        rule: rule of element selection.
+
+    Returns:
+        Main and auxiliary; the auxiliary is ``None`` where the method has none.
+
+    Raises:
+        ValueError: the method is unknown.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(METHODS)}")
+    if method in ("ours", "ours_swap"):
+        main, aux, _ = dual_students(teacher, make_student, rule=rule, seed=seed, swap=method == "ours_swap")
+        return main, aux
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        main = make_student()
+        if method in ("cm3", "cm4"):
+            initialise(main, "xavier" if method == "cm3" else "kaiming")
+    if method in ("cm1", "same_start"):
+        select_weights(teacher, main, rule=rule, part=0, seed=seed)
+    return main, copy.deepcopy(main).eval().requires_grad_(False) if method == "same_start" else None
