@@ -1,6 +1,7 @@
 """Runs as records: what was asked, what came out, with what, when. A figure of the book is drawn from these files.
 
-``python -m dmws_lite.experiments first-numbers --data FOLDER`` makes the records behind notebook 03.
+``python -m dmws_lite.experiments first-numbers --data FOLDER`` makes the records on real images in notebook 03,
+``python -m dmws_lite.experiments phantom-ablations`` those on phantoms in notebook 05.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def accuracies(records: Iterable[Mapping]) -> dict[str, list[float]]:
     return values
 
 
-def do_missing(runs: Iterable[Run], root: str | Path, folder: str | Path, command: str = "") -> int:
+def do_missing(runs: Iterable[Run], root: str | Path | None, folder: str | Path, command: str = "") -> int:
     """Carry out the runs that have no record yet; return how many that were.
 
     Runs of one data set and size read the images once. A kill loses at most the run in progress.
@@ -193,20 +194,46 @@ def first_numbers() -> list[Run]:
     ]
 
 
+def phantom_ablations() -> list[Run]:
+    """Describe the runs behind notebook 05: one thing changed at a time, on phantoms, three seeds.
+
+    Values of alpha, beta and tau bracket the paper's choice (figure 6); rules are table 7, swapped roles table 5.
+    """
+
+    def point(**changed: object) -> list[Run]:
+        settings = {"method": "ours", **changed}
+        return [Run("phantom-mri", "convnext_pocket", fraction=0.1, seed=s, size=64, epochs=60, **settings) for s in range(3)]
+
+    runs = [run for method in METHODS for run in point(method=method)]
+    for name, values in SWEEPS.items():
+        runs += [run for value in values for run in point(**{name: value})]
+    return list(dict.fromkeys(runs))  # the paper's choice is a point of every sweep
+
+
+SWEEPS = {
+    "alpha": (0.2, 0.4, 0.6, 0.8, 1.0),
+    "beta": (0.0, 0.5, 0.9, 0.99, 1.0),
+    "tau": (1.0, 2.0, 3.0, 6.0, 12.0),
+    "rule": ("uniform", "consecutive", "random", "random_inconsistent"),
+}
+GRIDS = {"first-numbers": first_numbers, "phantom-ablations": phantom_ablations}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of ``python -m dmws_lite.experiments``."""
     parser = argparse.ArgumentParser(prog="python -m dmws_lite.experiments", description=__doc__)
-    parser.add_argument("what", choices=["first-numbers"], help="which set of runs to complete")
-    parser.add_argument("--data", required=True, help="folder that holds brain-tumor-mri-dataset, or that folder itself")
-    parser.add_argument("--out", default="data/results/first_numbers", help="folder of the records (default: %(default)s)")
+    parser.add_argument("what", choices=GRIDS, help="which set of runs to complete")
+    parser.add_argument("--data", help="folder that holds brain-tumor-mri-dataset, or that folder itself (first-numbers)")
+    parser.add_argument("--out", help="folder of the records (default: data/results/ and the name of the set)")
     given = parser.parse_args(arguments)
-    command = "python -m dmws_lite.experiments first-numbers --data FOLDER"
+    out = given.out or f"data/results/{given.what.replace('-', '_')}"
+    command = f"python -m dmws_lite.experiments {given.what}" + (" --data FOLDER" if given.data else "")
     try:
-        done = do_missing(first_numbers(), given.data, given.out, command)
+        done = do_missing(GRIDS[given.what](), given.data, out, command)
     except (ValueError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{done} runs made, the others were there; records in {given.out}")
+    print(f"{done} runs made, the others were there; records in {out}")
     return 0
 
 

@@ -66,12 +66,14 @@ STYLE = {
     "lines.linewidth": 1.8,
     "font.size": 10,
 }
+# Once, when this module is imported: matplotlib reads half of these when a figure is made and half when a title or a
+# legend is added later, so a context around the making alone would lose the second half.
+plt.rcParams.update(STYLE)
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = 7.0, height: float = 3.2, **options: object):
     """Return ``(figure, axes)`` in the style of the book; sizes in inches, for the whole figure."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(rows, columns, figsize=(width, height), **options)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, height), **options)
     plt.close(figure)  # a returned figure is shown by the notebook once; left open it would be shown twice
     return figure, axes
 

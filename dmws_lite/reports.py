@@ -1,0 +1,405 @@
+"""The paper's tables, printed beside what this project has measured itself.
+
+The published numbers come from ``data/paper/tables.json``, our own from the run records below ``data/results``.
+Nothing is trained here. Every function returns a :class:`Table`, which a notebook or a book page shows as HTML and a
+terminal as Markdown::
+
+    from dmws_lite.reports import paper_table
+
+    paper_table(4)  # brain MRI, with a column of our own where a record exists
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .experiments import read_records
+from .resources import data_path
+
+DATASETS = {"xray": "Chest X-ray", "ct": "Lung CT", "mri": "Brain MRI"}
+METHODS = {
+    "ours": "Dual + SKD (“Ours”)",
+    "ours_swap": "Dual + SKD, roles swapped",
+    "same_start": "Control: same start + SKD",
+    "cm1": "CM1: one selection, no SKD",
+    "cm2": "CM2: timm default start",
+    "cm3": "CM3: Xavier start",
+    "cm4": "CM4: Kaiming start",
+    "skd": "Dual + SKD (“Ours”)",
+    "cskd": "Dual + CS-KD",
+    "tfkd": "Dual + TF-KD",
+    "uniform": "Uniform (“Ours”)",
+    "consecutive": "Consecutive",
+    "random_consistent": "Random, same indices everywhere",
+    "random_inconsistent": "Random, new indices per tensor",
+}
+# The paper's main method under its other names, and the rules of table 7, which are the method with another selection:
+# the rule's name in dmws_lite.indices.
+RULES = {
+    "skd": "uniform",
+    "uniform": "uniform",
+    "consecutive": "consecutive",
+    "random_consistent": "random",
+    "random_inconsistent": "random_inconsistent",
+}
+SAME_METHOD = {"skd": "ours", "uniform": "ours"}
+# A run on fewer classes is another task: it never stands beside the paper's number.
+CLASSES = {"xray": 4, "ct": 3, "mri": 4}
+# Which of our pairs may stand in which row of the paper, the paper's own pair first. A pocket teacher is not the
+# paper's teacher: the note below each table says so.
+OUR_PAIRS = {"vit": ("vit_s16", "vit_s14"), "convnext": ("convnext_t", "convnext_pocket")}
+NOT_MEASURED = "not measured yet"
+
+Record = Mapping[str, object]
+# What else shapes a run; runs that differ here are never averaged.
+_SETTINGS = ("size", "epochs", "batch_size", "learning_rate", "alpha", "beta", "tau", "split_rule")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell: ``strong`` marks the best of its column, ``span`` joins columns, ``head`` labels the row."""
+
+    text: str
+    strong: bool = False
+    span: int = 1
+    head: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table that a browser, a screen reader and a terminal can all read."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
+        body = "".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in self.rows)
+        notes = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in self.notes)
+        title = html.escape(self.title)
+        # Wide tables scroll inside their own region, so that a telephone does not scroll the whole page;
+        # tabindex lets a keyboard reach that region.
+        return (
+            f'<div role="region" tabindex="0" aria-label="{title}" style="overflow-x:auto">'
+            f'<table class="table" style="font-size:0.85em"><caption style="caption-side:top">{title}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
+        )
+
+    def _repr_markdown_(self) -> str:
+        lines = [f"**{self.title}**", "", _markdown_row(self.header), _markdown_row(["---"] * len(self.header))]
+        for row in self.rows:
+            texts = []
+            for cell in row:
+                texts += [f"**{cell.text}**" if cell.strong else cell.text] + [""] * (cell.span - 1)
+            lines.append(_markdown_row(texts))
+        for note in self.notes:
+            lines += ["", note]
+        return "\n".join(lines) + "\n"
+
+    __str__ = _repr_markdown_
+
+
+def _html_cell(cell: Cell) -> str:
+    text = html.escape(cell.text)
+    span = f' colspan="{cell.span}"' if cell.span > 1 else ""
+    if cell.head:
+        return f'<th scope="row"{span}>{text}</th>'
+    text = f"<strong>{text}</strong>" if cell.strong else text
+    # A number and its spread stay on one line; words may wrap.
+    style = ' style="white-space:nowrap"' if text.count("±") == 1 else ""
+    return f"<td{span}{style}>{text}</td>"
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", r"\|") for text in texts) + " |"
+
+
+def paper_numbers() -> dict:
+    """Return ``data/paper/tables.json``: the numbers of tables 2 to 8 with their source."""
+    return json.loads(data_path("paper/tables.json").read_text(encoding="utf-8"))
+
+
+def our_numbers(
+    dataset: str,
+    pair: str,
+    method: str,
+    fraction: float,
+    *,
+    metric: str = "accuracy",
+    records: Sequence[Record] | None = None,
+) -> tuple[float, ...] | None:
+    """Return our own values for one table cell, one per seed in the order of the seeds, or None where nothing exists.
+
+    Args:
+        dataset: ``"xray"``, ``"ct"``, ``"mri"`` or another data set name as the record spells it.
+        pair: the teacher and student pair, a name in ``dmws_lite.teachers.PAIRS``.
+        method: the paper's name in lower case (``"ours"``, ``"cm1"``, ...).
+        fraction: share of the training part that is labelled, 0 to 1.
+        metric: which entry of the record's ``metrics``.
+        records: the records to search; read from ``data/results`` when left out.
+
+    Raises:
+        ValueError: the records that match were made with different settings, or two describe the same run.
+    """
+    rule, method = RULES.get(method, "uniform"), "ours" if method in RULES else method
+    by_seed: dict[object, float] = {}
+    settings = None
+    for record in read_records() if records is None else records:
+        same = (record["dataset"], record["pair"], record["method"]) == (dataset, pair, method)
+        same = same and record.get("rule", "uniform") == rule and math.isclose(float(record["fraction"]), fraction)
+        if not same or metric not in record["metrics"]:
+            continue
+        settings = settings or _settings(record)
+        if settings != _settings(record) or record["seed"] in by_seed:
+            what = "the same run" if settings == _settings(record) else "different settings"
+            raise ValueError(
+                f"two records for {dataset}, {pair}, {method}, {fraction:.0%} describe {what} "
+                f"(seed {record['seed']}); pass only the records of one setting, one per seed"
+            )
+        by_seed[record["seed"]] = float(record["metrics"][metric])
+    return tuple(by_seed[seed] for seed in sorted(by_seed)) or None
+
+
+def _settings(record: Record) -> tuple[tuple[str, object], ...]:
+    return tuple((key, record[key]) for key in _SETTINGS if key in record)
+
+
+def _told_settings(settings: Sequence[tuple[str, object]]) -> str:
+    """Put settings into words; alpha and beta only where they are not the paper's."""
+    known = dict(settings)
+    words = [f"{known['size']} px"] if "size" in known else []
+    words += [f"{known['epochs']} epochs"] if "epochs" in known else []
+    words += [f"{known['split_rule']} split"] if "split_rule" in known else []
+    words += [
+        f"{name}={known[name]}" for name, paper in (("alpha", 0.6), ("beta", 0.9)) if known.get(name, paper) != paper
+    ]
+    return ", ".join(words) or "settings not recorded"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Write values as mean ± sample sd (n - 1) and n; one value has no sd."""
+    mean = statistics.fmean(values)
+    if len(values) == 1:
+        return f"{mean:.3f} (n=1)"
+    return f"{mean:.3f} ± {statistics.stdev(values):.3f} (n={len(values)})"
+
+
+def _pair_name(paper: Mapping, arch: str) -> str:
+    return f"{paper['pairs'][arch]['teacher']} → {paper['pairs'][arch]['student']}"
+
+
+def paper_table(
+    number: int,
+    ours: bool = True,
+    *,
+    pairs: Mapping[str, Sequence[str]] = OUR_PAIRS,
+    records: Sequence[Record] | None = None,
+) -> Table:
+    """Return one of the paper's tables 2 to 8, with our own numbers beside it.
+
+    The best paper mean of each column, within one pair and data set, is strong; ties are all strong. Our columns mark
+    nothing: how many seeds stand behind a number differs from cell to cell.
+
+    Args:
+        number: the table's number in the paper, 2 to 8.
+        ours: add the columns "here". Table 8 (memory and time) has none: other machines are not comparable.
+        pairs: which of our pairs may stand in the rows of ``"vit"`` and ``"convnext"``; the first one with a record
+            for this table's data is taken for all rows of that family, and of its records those of the setting with
+            most runs. A column never mixes two pairs or two settings. Runs on fewer classes than the paper's, or with
+            another alpha or beta, are left out.
+        records: our run records; read from ``data/results`` when left out.
+
+    Raises:
+        ValueError: the number is not one of 2 to 8.
+    """
+    paper = paper_numbers()
+    if str(number) not in paper["tables"]:
+        raise ValueError(f"the paper has no result table {number}; choose 2 to 8")
+    table = paper["tables"][str(number)]
+    title = f"Paper's table {number}: {table['title']}"
+    if number == 8:
+        return _cost_table(title, table)
+    cells = {(c["arch"], c["dataset"], c["method"], c["fraction"]): c for c in table["cells"]}
+    fractions = sorted({fraction for *_, fraction in cells})
+    row_keys = list(dict.fromkeys(key[:3] for key in cells))
+    best = {
+        (arch, dataset, fraction): max(
+            c["mean"] for key, c in cells.items() if (key[0], key[1], key[3]) == (arch, dataset, fraction)
+        )
+        for arch, dataset, _, fraction in cells
+    }
+    if ours and records is None:
+        records = read_records()
+    chosen = _comparable_records(row_keys, pairs, records) if ours else {}
+    rows = []
+    for arch, dataset, method in row_keys:
+        row = [Cell(_pair_name(paper, arch)), Cell(DATASETS[dataset]), Cell(METHODS[method], head=True)]
+        for fraction in fractions:
+            cell = cells[arch, dataset, method, fraction]
+            row.append(
+                Cell(f"{cell['mean']:.3f} ± {cell['sd']:.3f}", strong=cell["mean"] == best[arch, dataset, fraction])
+            )
+        if ours:
+            mine = chosen.get(arch, ())
+            pair = mine[0]["pair"] if mine else ""
+            values = [our_numbers(dataset, pair, method, f, records=mine) for f in fractions]
+            if any(values):
+                row += [Cell(_spread(v) if v else NOT_MEASURED) for v in values]
+            else:
+                row.append(Cell(NOT_MEASURED, span=len(fractions) if chosen else 1))
+        rows.append(row)
+    header = ["Pair in the paper", "Data", "Method", *(f"Paper, {f:.0%}" for f in fractions)]
+    if ours:
+        header += [f"Here, {f:.0%}" for f in fractions] if chosen else ["Here"]
+    return _without_constant_columns(title, header, rows, _notes(paper, table, chosen))
+
+
+def _comparable_records(
+    row_keys: Sequence[tuple[str, str, str]], pairs: Mapping[str, Sequence[str]], records: Sequence[Record]
+) -> dict[str, tuple[Record, ...]]:
+    """Choose, per family of the paper, our records that may stand in its rows: one pair, one setting."""
+    chosen = {}
+    for arch, candidates in pairs.items():
+        rows = {
+            (dataset, "ours" if method in RULES else method, RULES.get(method, "uniform"))
+            for family, dataset, method in row_keys
+            if family == arch
+        }
+        for pair in candidates:
+            groups: dict[tuple, list[Record]] = {}
+            for r in records:
+                row = (r["dataset"], r["method"], r.get("rule", "uniform"))
+                if r["pair"] == pair and row in rows and _same_task(r):
+                    groups.setdefault(_settings(r), []).append(r)
+            if groups:
+                chosen[arch] = tuple(max(groups.values(), key=len))
+                break
+    return chosen
+
+
+def _same_task(record: Record) -> bool:
+    """Tell whether a record has the paper's classes, alpha and beta, as far as it says."""
+    classes = record.get("classes")
+    return (
+        (classes is None or len(classes) == CLASSES.get(record["dataset"]))
+        and math.isclose(float(record.get("alpha", 0.6)), 0.6)
+        and math.isclose(float(record.get("beta", 0.9)), 0.9)
+    )
+
+
+def _notes(paper: Mapping, table: Mapping, chosen: Mapping[str, Sequence[Record]]) -> tuple[str, ...]:
+    notes = [f"Paper: mean ± sd of accuracy over {paper['runs']} draws of the training subset ({table['source']})."]
+    if chosen:
+        named = "; ".join(
+            f"{_pair_name(paper, arch)} rows: our pair {mine[0]['pair']} ({_told_settings(_settings(mine[0]))})"
+            for arch, mine in chosen.items()
+        )
+        notes.append(
+            f"Here: {named}. Mean ± sample sd over n seeds. Teacher, image size, split and number of epochs may differ "
+            "from the paper's; compare methods with each other in one column, not levels across columns."
+        )
+    return tuple(notes)
+
+
+def _without_constant_columns(title: str, header: list[str], rows: list[list[Cell]], notes: tuple[str, ...]) -> Table:
+    """Move a label that is the same in every row (one pair, one data set) from its column into the title."""
+    constant = [i for i in (0, 1) if len({row[i].text for row in rows}) == 1]
+    # A table's title may name the data set already; only what it does not say is added.
+    extra = [rows[0][i].text for i in constant if rows[0][i].text.lower() not in title.lower()]
+    keep = [i for i in range(len(header)) if i not in constant]
+    kept_rows = tuple(tuple(cell for i, cell in enumerate(row) if i not in constant) for row in rows)
+    return Table(" · ".join([title, *extra]), tuple(header[i] for i in keep), kept_rows, notes)
+
+
+def _cost_table(title: str, table: Mapping) -> Table:
+    base = {c["dataset"]: c for c in table["cells"] if c["method"] == "cm1"}
+    rows = []
+    for c in table["cells"]:
+        row = [Cell(DATASETS[c["dataset"]]), Cell(METHODS[c["method"]], head=True)]
+        for key in ("memory_mib", "time_s"):
+            extra = c[key] / base[c["dataset"]][key] - 1
+            row.append(Cell(f"{c[key]:,}" + (f" ({extra:+.0%})" if c["method"] != "cm1" else "")))
+        rows.append(tuple(row))
+    header = ("Data", "Method", "GPU memory in MiB", "Time in s")
+    notes = (f"ViT-S → ViT-T, {table['device']} ({table['source']}). The percentages are ours: extra over CM1.",)
+    return Table(title, header, tuple(rows), notes)
+
+
+def gain_table() -> Table:
+    """Return the paper's gain of its method over CM1, tables 2 to 4, with our standard error of the difference.
+
+    The error is ``sqrt((sd_a**2 + sd_b**2) / 5)``: five runs each, taken as independent. The paper does not say whether
+    both methods saw the same five subsets; if they did, the true error is probably smaller.
+    """
+    paper = paper_numbers()
+    runs = paper["runs"]
+    cells = {
+        (c["arch"], c["dataset"], c["fraction"], c["method"]): c for n in "234" for c in paper["tables"][n]["cells"]
+    }
+    fractions = sorted({fraction for _, _, fraction, _ in cells})
+    rows = []
+    for arch, dataset in dict.fromkeys(key[:2] for key in sorted(cells, reverse=True)):
+        row = [Cell(_pair_name(paper, arch)), Cell(DATASETS[dataset], head=True)]
+        for fraction in fractions:
+            a, b = cells[arch, dataset, fraction, "ours"], cells[arch, dataset, fraction, "cm1"]
+            error = math.sqrt((a["sd"] ** 2 + b["sd"] ** 2) / runs)
+            row.append(Cell(f"{a['mean'] - b['mean']:+.3f} ± {error:.3f}"))
+        rows.append(tuple(row))
+    return Table(
+        "Gain of the paper's method over CM1",
+        ("Pair in the paper", "Data", *(f"{fraction:.0%}" for fraction in fractions)),
+        tuple(rows),
+        ("Difference of mean accuracies ± standard error, computed by us from tables 2 to 4 for independent runs.",),
+    )
+
+
+def disagreement_table() -> Table:
+    """Return the cells that stand in more than one of the paper's tables with different numbers."""
+    paper = paper_numbers()
+    seen: dict[tuple, dict[str, str]] = {}
+    for number, table in paper["tables"].items():
+        for c in table["cells"]:
+            if "mean" in c:
+                key = (c["arch"], c["dataset"], SAME_METHOD.get(c["method"], c["method"]), c["fraction"])
+                seen.setdefault(key, {})[number] = f"{c['mean']:.3f} ± {c['sd']:.3f}"
+    rows = []
+    for (arch, dataset, method, fraction), values in seen.items():
+        if len(set(values.values())) > 1:
+            told = "; ".join(f"table {number}: {value}" for number, value in values.items())
+            label = f"{DATASETS[dataset]}, {fraction:.0%}, {METHODS[method]}"
+            rows.append((Cell(label, head=True), Cell(_pair_name(paper, arch)), Cell(told)))
+    notes = ("Found by comparing all cells of tables 2 to 7 with each other.",)
+    return Table("One experiment, different numbers", ("Experiment", "Pair", "Values"), tuple(rows), notes)
+
+
+def own_table(records: Sequence[Record] | None = None) -> Table:
+    """Return everything this project has measured: one row per data set, pair, method, fraction and settings."""
+    header = ("Data set", "Pair", "Method", "Labelled share", "Settings", "Accuracy")
+    groups: dict[tuple, dict[object, float]] = {}
+    for r in read_records() if records is None else records:
+        if "accuracy" not in r["metrics"]:
+            continue
+        data = f"{r['dataset']}, {len(r['classes'])} classes" if "classes" in r else str(r["dataset"])
+        told = METHODS.get(r["method"], str(r["method"]))
+        rule = r.get("rule", "uniform")
+        told += f", {rule} rule" if rule != "uniform" else ""
+        key = (data, r["pair"], r["fraction"], told, _settings(r))
+        values = groups.setdefault(key, {})
+        if r["seed"] in values:
+            raise ValueError(f"two records describe {', '.join(map(str, key[:4]))}, seed {r['seed']}; keep one of them")
+        values[r["seed"]] = float(r["metrics"]["accuracy"])
+    if not groups:
+        return Table("Measured here", header, ((Cell(NOT_MEASURED, span=len(header)),),))
+    rows = []
+    for key in sorted(groups, key=repr):
+        data, pair, fraction, told, settings = key
+        texts = (f"{fraction:.0%}", _told_settings(settings), _spread(tuple(groups[key].values())))
+        rows.append((Cell(data), Cell(pair), Cell(told, head=True), *map(Cell, texts)))
+    return Table("Measured here", header, tuple(rows), ("Mean ± sample sd over n seeds; no sd where n is 1.",))
