@@ -36,7 +36,9 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def ratio(a: Callable[[], object], b: Callable[[], object], rounds: int, device: torch.device) -> tuple[str, float, float]:
+def ratio(
+    a: Callable[[], object], b: Callable[[], object], rounds: int, device: torch.device
+) -> tuple[str, float, float]:
     """Measure ``a / b`` in turns; return it in words, and the median seconds of both."""
     a(), b()  # not counted: the first call allocates and compiles
     pairs = [(seconds(a, device), seconds(b, device)) for _ in range(rounds)]

@@ -1,11 +1,11 @@
 """Dual-Model Weight Selection and Self-Knowledge Distillation, small enough to read.
 
-    from dmws_lite import load_images, split, load_teacher, make_student, dual_students, TrainConfig, fit
+from dmws_lite import load_images, split, load_teacher, make_student, dual_students, TrainConfig, fit
 
-    data = split(load_images("phantom-mri", n=1000, size=64), fraction=0.10, seed=0)
-    teacher = load_teacher("convnext_pocket")
-    main, aux, report = dual_students(teacher, lambda: make_student("convnext_pocket", 4, 64))
-    result = fit(main, aux, data, TrainConfig(epochs=60, alpha=0.6, beta=0.9, tau=3.0))
+data = split(load_images("phantom-mri", n=1000, size=64), fraction=0.10, seed=0)
+teacher = load_teacher("convnext_pocket")
+main, aux, report = dual_students(teacher, lambda: make_student("convnext_pocket", 4, 64))
+result = fit(main, aux, data, TrainConfig(epochs=60, alpha=0.6, beta=0.9, tau=3.0))
 """
 
 from .data import Images, Split, load_images, split

@@ -147,7 +147,9 @@ def _paired(aux: nn.Module, main: nn.Module) -> tuple:
             raise ValueError(f"main and auxiliary differ at {odd[0]!r}; both must be the same architecture")
     low = [name for name, p in [*aux_params.items(), *main_params.items()] if p.dtype != torch.float32]
     if low:
-        raise ValueError(f"{low[0]} is {aux_params[low[0]].dtype}, but the average needs fp32; call model.float() first")
+        raise ValueError(
+            f"{low[0]} is {aux_params[low[0]].dtype}, but the average needs fp32; call model.float() first"
+        )
     floats = [name for name, b in aux_buffers.items() if b.is_floating_point()]
     counters = [(aux_buffers[name], main_buffers[name]) for name in aux_buffers if name not in floats]
     lists = (

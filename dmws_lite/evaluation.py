@@ -80,7 +80,9 @@ def evaluate(model: nn.Module, pixels: Tensor, labels: Tensor, batch_size: int =
         ValueError: there are no images, or not one label per image.
     """
     if len(pixels) == 0 or len(pixels) != len(labels):
-        raise ValueError(f"{len(pixels)} images and {len(labels)} labels; give at least one image, and a label for each")
+        raise ValueError(
+            f"{len(pixels)} images and {len(labels)} labels; give at least one image, and a label for each"
+        )
     p = predict_probabilities(model, pixels, batch_size)
     return {
         "accuracy": accuracy(p, labels),
@@ -150,7 +152,9 @@ def proportion_interval(share: float, n: int, confidence: float = 0.95) -> tuple
         ValueError: share outside [0, 1] or n below 1.
     """
     if not 0 <= share <= 1 or n < 1:
-        raise ValueError(f"share={share!r} of n={n!r} images is no proportion; share must be in [0, 1] and n at least 1")
+        raise ValueError(
+            f"share={share!r} of n={n!r} images is no proportion; share must be in [0, 1] and n at least 1"
+        )
     result = stats.binomtest(round(share * n), n).proportion_ci(confidence, method="wilson")
     return float(result.low), float(result.high)
 

@@ -202,7 +202,10 @@ def phantom_ablations() -> list[Run]:
 
     def point(**changed: object) -> list[Run]:
         settings = {"method": "ours", **changed}
-        return [Run("phantom-mri", "convnext_pocket", fraction=0.1, seed=s, size=64, epochs=60, **settings) for s in range(3)]
+        return [
+            Run("phantom-mri", "convnext_pocket", fraction=0.1, seed=s, size=64, epochs=60, **settings)
+            for s in range(3)
+        ]
 
     runs = [run for method in METHODS for run in point(method=method)]
     for name, values in SWEEPS.items():
@@ -223,7 +226,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of ``python -m dmws_lite.experiments``."""
     parser = argparse.ArgumentParser(prog="python -m dmws_lite.experiments", description=__doc__)
     parser.add_argument("what", choices=GRIDS, help="which set of runs to complete")
-    parser.add_argument("--data", help="folder that holds brain-tumor-mri-dataset, or that folder itself (first-numbers)")
+    parser.add_argument(
+        "--data", help="folder that holds brain-tumor-mri-dataset, or that folder itself (first-numbers)"
+    )
     parser.add_argument("--out", help="folder of the records (default: data/results/ and the name of the set)")
     given = parser.parse_args(arguments)
     out = given.out or f"data/results/{given.what.replace('-', '_')}"

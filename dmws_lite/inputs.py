@@ -20,7 +20,9 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     wanted = torch.device(device)
     if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={device!r} is not there; use 'auto' or 'cpu', or switch the notebook to a GPU runtime")
+        raise ValueError(
+            f"device={device!r} is not there; use 'auto' or 'cpu', or switch the notebook to a GPU runtime"
+        )
     return wanted
 
 

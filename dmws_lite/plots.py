@@ -150,7 +150,9 @@ def feature_maps(image: Tensor, maps: Sequence[tuple[str, Tensor]], columns: int
 # -- weights and selections -------------------------------------------------------------------------------------------
 
 
-def histograms(values: Mapping[str, Tensor], title: str, xlabel: str, bins: int = 80, limit: float | None = None) -> Figure:
+def histograms(
+    values: Mapping[str, Tensor], title: str, xlabel: str, bins: int = 80, limit: float | None = None
+) -> Figure:
     """Compare the distributions of several sets of numbers, as outlines over one another.
 
     Args:
@@ -185,7 +187,9 @@ def layer_profile(rows: Sequence[tuple[str, float]], title: str, ylabel: str) ->
 SELECTION_COLOURS = ListedColormap(["#ECECEC", BLUE, ORANGE, PURPLE])
 
 
-def selection_codes(shape: tuple[int, int], main: tuple[Sequence, Sequence], aux: tuple[Sequence, Sequence]) -> np.ndarray:
+def selection_codes(
+    shape: tuple[int, int], main: tuple[Sequence, Sequence], aux: tuple[Sequence, Sequence]
+) -> np.ndarray:
     """Mark every entry of a teacher matrix: 0 unused, 1 main, 2 auxiliary, 3 both.
 
     Args:

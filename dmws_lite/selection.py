@@ -628,8 +628,6 @@ def dual_students(
     auxiliary = copy.deepcopy(main)
     options = {"rule": rule, "layers": layers, "heads": heads, "seed": seed, "strict": strict}
     parts = (1, 0) if swap else (0, 1)
-    plans = [
-        select_weights(teacher, student, part=part, **options) for student, part in zip((main, auxiliary), parts)
-    ]
+    plans = [select_weights(teacher, student, part=part, **options) for student, part in zip((main, auxiliary), parts)]
     auxiliary.eval().requires_grad_(False)
     return main, auxiliary, DualReport(*plans)

@@ -180,7 +180,9 @@ def fit(
     state = _State(main, aux, optimizer, generator, result)
     images_id = f"{data.train.name}/{len(data.train)}/{data.digest}"
     first = state.load(config, images_id)
-    bar = tqdm(range(first, config.epochs), initial=first, total=config.epochs, unit="epoch", disable=not config.progress)
+    bar = tqdm(
+        range(first, config.epochs), initial=first, total=config.epochs, unit="epoch", disable=not config.progress
+    )
     for epoch in bar:
         started = time.perf_counter()
         sums = {"loss": 0.0, "ce": 0.0, "kd": 0.0}

@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dmws_lite import data
+from dmws_lite import reading
 from dmws_lite.data import Images, load_images, split
+from dmws_lite.folders import LAYOUTS
+from dmws_lite.images import RULES
 
 QUIET = {"progress": False}
 
@@ -120,10 +122,10 @@ def test_twelve_bit_data_are_not_black_and_this_is_said(tmp_path):
 
 
 def test_deep_images_constant_not_finite_and_white_is_zero(tmp_path):
-    assert data._stretch(np.full((2, 2), 7.0)).max() == 0
-    assert data._stretch(np.array([[np.nan, np.nan]])).max() == 0
-    assert data._stretch(np.array([[np.nan, -1.0, np.inf, 1.0]])).tolist() == [[0, 0, 0, 255]]
-    assert data._stretch(np.array([[2**31 - 256, 2**31 - 1]], dtype=np.int64)).tolist() == [[0, 255]]
+    assert reading._stretch(np.full((2, 2), 7.0)).max() == 0
+    assert reading._stretch(np.array([[np.nan, np.nan]])).max() == 0
+    assert reading._stretch(np.array([[np.nan, -1.0, np.inf, 1.0]])).tolist() == [[0, 0, 0, 255]]
+    assert reading._stretch(np.array([[2**31 - 256, 2**31 - 1]], dtype=np.int64)).tolist() == [[0, 255]]
     path = save(tmp_path / "set" / "a" / "x.tif", Image.fromarray(DEEP), tiffinfo={262: 0})
     with Image.open(path) as picture:
         assert picture.tag_v2[262] == 0
@@ -192,7 +194,7 @@ def test_fit(tmp_path):
     cropped = read_one(tmp_path, path, size=30, fit="crop").pixels[0]
     assert cropped[:, 2:-2].unique().tolist() == [100]  # the outermost pixels may blend with what was cut off
     extreme = save(tmp_path / "set" / "a" / "x.png", np.full((1, 500), 90, np.uint8))
-    for fit in data.FITS:
+    for fit in reading.FITS:
         assert read_one(tmp_path, extreme, size=16, fit=fit).pixels[0].max() > 0
 
 
@@ -464,9 +466,9 @@ def test_kaggle_layouts_at_and_above_the_folder(tmp_path, source, counts):
 
 
 def test_all_four_sets_side_by_side(tmp_path):
-    for source in data.LAYOUTS:
-        kaggle(source, tmp_path / data.LAYOUTS[source].folder)
-    for source, layout in data.LAYOUTS.items():
+    for source in LAYOUTS:
+        kaggle(source, tmp_path / LAYOUTS[source].folder)
+    for source, layout in LAYOUTS.items():
         assert load_images(source, tmp_path, size=16, **QUIET).classes == layout.classes
 
 
@@ -479,14 +481,14 @@ def test_missing_class_folders_are_said(tmp_path):
     assert "3 of 4 classes: Normal missing on disk" in images.describe()
 
 
-@pytest.mark.parametrize("source", list(data.LAYOUTS))
+@pytest.mark.parametrize("source", list(LAYOUTS))
 def test_missing_layout_names_the_remedy(tmp_path, source):
-    slug = data.LAYOUTS[source].slug
+    slug = LAYOUTS[source].slug
     tree(tmp_path, {"dogs": 1, "cats": 1})
     with pytest.raises(FileNotFoundError) as caught:
         load_images(source, tmp_path, **QUIET)
     text = str(caught.value)
-    assert str(tmp_path) in text and data.LAYOUTS[source].picture in text
+    assert str(tmp_path) in text and LAYOUTS[source].picture in text
     assert f"kaggle datasets download -d {slug} --unzip" in text and "kagglehub" in text
     assert f"https://www.kaggle.com/datasets/{slug}" in text and "\n" not in text
     with pytest.raises(FileNotFoundError, match="does not exist; get it with `kaggle"):
@@ -677,7 +679,7 @@ def test_random_rule_counts_its_leaks():
         split(images, fraction=0.01, rule="random")
 
 
-@pytest.mark.parametrize("rule", data.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_smaller_training_parts_are_contained_in_larger_ones(rule):
     images = many(400)
     parts = [split(images, fraction, seed=7, rule=rule) for fraction in (0.02, 0.05, 0.1, 0.5, 1.0)]
@@ -687,7 +689,7 @@ def test_smaller_training_parts_are_contained_in_larger_ones(rule):
     assert len(parts[-1].train) == parts[-1].pool_size
 
 
-@pytest.mark.parametrize("rule", data.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_split_depends_on_the_seed_alone(rule):
     images = many()
     np.random.seed(1)  # noqa: NPY002 - the global state must play no part
@@ -760,7 +762,7 @@ def test_mri_copies_across_the_official_parts_leak_only_at_random(mri):
     for name, digest in zip(mri.files, mri.digests, strict=True):
         parts.setdefault(digest, set()).add(name.split("/")[0])
     assert sum(len(found) == 2 for found in parts.values()) >= 189
-    grouped, random = (split(mri, 0.05, seed=0, rule=rule) for rule in data.RULES)
+    grouped, random = (split(mri, 0.05, seed=0, rule=rule) for rule in RULES)
     assert grouped.leaked == grouped.leaked_pool == 0
     assert 0 < random.leaked < random.leaked_pool
     assert abs(len(grouped.test) - 0.2 * 7019) < 3 and abs(len(grouped.train) - 281) <= 2

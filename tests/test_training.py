@@ -45,7 +45,9 @@ def config(**options):
 
 
 def bits(*models):
-    return hashlib.sha256(b"".join(save({k: v.contiguous() for k, v in m.state_dict().items()}) for m in models)).hexdigest()
+    return hashlib.sha256(
+        b"".join(save({k: v.contiguous() for k, v in m.state_dict().items()}) for m in models)
+    ).hexdigest()
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -196,7 +198,8 @@ class TestInputs:
     def test_a_known_shift(self):
         row = torch.arange(10, dtype=torch.uint8).expand(1, 10, 10)
         seen = {
-            tuple(shift_and_flip(row, torch.Generator().manual_seed(s), 0.2, flip=False)[0, 0].tolist()) for s in range(40)
+            tuple(shift_and_flip(row, torch.Generator().manual_seed(s), 0.2, flip=False)[0, 0].tolist())
+            for s in range(40)
         }
         assert seen == {
             (2, 1, 0, 1, 2, 3, 4, 5, 6, 7), (1, 0, 1, 2, 3, 4, 5, 6, 7, 8), tuple(range(10)),

@@ -1,0 +1,262 @@
+"""Build the book: execute every notebook, then hold the result to what a reader relies on.
+
+    python scripts/build_book.py [--root FOLDER]
+
+The build fails, with exit code 1, where a cell raises, a reference leads nowhere, any other warning appears, a cell was
+not executed, or a page asks an outside host for a script, style, font or image.
+
+Executed notebooks are cached in _build, keyed on their code cells. That cache knows nothing of the package, so it is
+emptied here when anything else that outputs depend on has changed: package, data, versions, configuration. The
+pages are always made anew, because Sphinx repeats a warning only for the pages that it reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from importlib.metadata import distributions
+from pathlib import Path
+
+import nbformat
+import yaml
+from jupyter_cache import get_cache
+
+ROOT = Path(__file__).resolve().parents[1]
+MATHJAX = "tex-svg-full.js"  # MathJax 3.2.2 with all TeX extensions, glyphs inside: one file, no fonts
+MATHJAX_SHA256 = "a4354ff94fd868aea0cc6eaaa79a57fda0588646fc46ee3700a349ee0a11cbe6"
+# Elements whose address the browser fetches by itself when it shows a page.
+FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
+STYLE_URL = re.compile(r"""(?:url\(|@import\s+)\s*["']?((?:https?:)?//[^"')\s]+)""")
+
+
+class BookError(RuntimeError):
+    """The book was not built, or is not what it should be."""
+
+
+def inputs_key(root: Path) -> str:
+    """Return a SHA-256 over all that notebook outputs depend on, beside the notebooks themselves."""
+    digest = hashlib.sha256()
+    files = [root / name for name in ("_config.yml", "requirements.txt", "pyproject.toml")]
+    for folder in ("dmws_lite", "data"):
+        files += sorted(
+            path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        )
+    for path in files:
+        if path.exists():
+            digest.update(str(path.relative_to(root)).encode() + b"\0")
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    versions = sorted({f"{each.metadata['Name']}=={each.version}" for each in distributions()})
+    digest.update("\n".join([sys.version, *versions]).encode())
+    return digest.hexdigest()
+
+
+def refresh_cache(build: Path, key: str) -> None:
+    """Empty the cache of executed notebooks, unless it was filled with these very inputs."""
+    note = build / "inputs.sha256"
+    if not note.exists() or note.read_text() != key:
+        shutil.rmtree(build / ".jupyter_cache", ignore_errors=True)
+    for name in ("html", ".doctrees", "jupyter_execute"):
+        shutil.rmtree(build / name, ignore_errors=True)
+    build.mkdir(exist_ok=True)
+    note.write_text(key)
+
+
+def place_mathjax(html: Path) -> None:
+    """Copy MathJax beside the pages, so that formulas need no network.
+
+    Raises:
+        BookError: the installed file is not the one that this project was tested with.
+    """
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise BookError("sphinx-mathjax-offline is not installed; `make book` installs it from requirements.txt")
+    source = Path(spec.origin).parent / "static" / "mathjax" / MATHJAX
+    content = source.read_bytes()
+    if hashlib.sha256(content).hexdigest() != MATHJAX_SHA256:
+        raise BookError(f"{MATHJAX} of sphinx-mathjax-offline is not MathJax 3.2.2 as published; reinstall 0.0.2")
+    target = html / "_static" / "mathjax" / MATHJAX
+    target.parent.mkdir(parents=True)
+    target.write_bytes(content)
+
+
+def run_jupyter_book(root: Path) -> int:
+    """Run Jupyter Book with every warning as an error and return its exit code."""
+    environment = dict(os.environ)
+    # Figures go onto the page, whatever display the user's shell chose.
+    environment.pop("MPLBACKEND", None)
+    # The same book with and without a network: pages use only what is installed or in data/.
+    environment.setdefault("HF_HUB_OFFLINE", "1")
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
+    return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode
+
+
+def notebooks_in_toc(root: Path) -> list[str]:
+    """Return the names, without suffix, of the notebooks that are pages of the book, in order."""
+    text = (root / "_toc.yml").read_text(encoding="utf-8")
+    found: list[str] = []
+
+    def walk(node: object) -> None:
+        if isinstance(node, dict):
+            name = node.get("file", node.get("root"))
+            if name and (root / f"{name}.ipynb").exists():
+                found.append(name)
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(yaml.safe_load(text))
+    return found
+
+
+def unexecuted_cells(path: Path) -> list[int]:
+    """Return the numbers (from 1) of the code cells of an executed notebook that did not run or ended in an error."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [
+        number
+        for number, cell in enumerate(cells, 1)
+        if cell.cell_type == "code" and cell.source.strip() and (cell.execution_count is None or failed(cell))
+    ]
+
+
+def failed(cell: nbformat.NotebookNode) -> bool:
+    """Tell whether a cell shows an error that it was not tagged to raise."""
+    expected = "raises-exception" in cell.metadata.get("tags", [])
+    return not expected and any(output.output_type == "error" for output in cell.outputs)
+
+
+def crowded_figures(path: Path) -> list[int]:
+    """Return the numbers of the cells whose metadata name a figure, but which show none or more than one thing.
+
+    MyST-NB puts the caption under each output, the text ``[<Line2D>]`` of an unfinished line among them.
+    """
+    cells = nbformat.read(path, as_version=4).cells
+    return [
+        number
+        for number, cell in enumerate(cells, 1)
+        if cell.cell_type == "code"
+        and "figure" in cell.metadata.get("mystnb", {})
+        and sum(output.output_type != "stream" for output in cell.outputs) != 1
+    ]
+
+
+def check_executed(root: Path, build: Path) -> list[str]:
+    """Return one line per notebook whose executed copy in the book has a fault."""
+    found = []
+    for name in notebooks_in_toc(root):
+        executed = build / "jupyter_execute" / f"{name}.ipynb"
+        if not executed.exists():
+            found.append(f"{name}.ipynb: was not executed")
+        elif numbers := unexecuted_cells(executed):
+            found.append(f"{name}.ipynb: these cells did not run: {', '.join(map(str, numbers))}")
+        elif numbers := crowded_figures(executed):
+            where = ", ".join(map(str, numbers))
+            found.append(f"{name}.ipynb: cells with a caption must show exactly one figure and nothing else: {where}")
+    return found
+
+
+class Fetches(HTMLParser):
+    """Collects the outside addresses that a browser fetches to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        address = values.get(FETCHED.get(tag, ""), None) or ""
+        names_only = tag == "link" and values.get("rel") in {"canonical", "license", "author", "next", "prev"}
+        if re.match(r"(https?:)?//", address) and not names_only:
+            self.outside.add(address)
+        self.outside.update(STYLE_URL.findall(values.get("style") or ""))
+
+
+def outside_requests(html: Path) -> dict[str, list[str]]:
+    """Return for each page or style sheet that fetches something from another host what it fetches."""
+    found = {}
+    for path in sorted(html.rglob("*.html")):
+        parser = Fetches()
+        text = path.read_text(encoding="utf-8")
+        parser.feed(text)
+        for style in re.findall(r"<style[^>]*>(.*?)</style>", text, re.DOTALL):
+            parser.outside.update(STYLE_URL.findall(style))
+        if parser.outside:
+            found[str(path.relative_to(html))] = sorted(parser.outside)
+    for path in sorted(html.rglob("*.css")):
+        if addresses := STYLE_URL.findall(path.read_text(encoding="utf-8")):
+            found[str(path.relative_to(html))] = sorted(set(addresses))
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file below a folder, to see that the build wrote nothing there."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".ipynb_checkpoints" not in path.parts
+    }
+
+
+def execution_times(root: Path, build: Path) -> dict[str, float]:
+    """Return for each notebook of the book the seconds that its execution took, in this build or when it was cached."""
+    seconds = {}
+    for record in get_cache(build / ".jupyter_cache").list_cache_records():
+        seconds[Path(record.uri).stem] = (record.created, record.data.get("execution_seconds", float("nan")))
+    return {name: seconds[Path(name).name][1] for name in notebooks_in_toc(root) if Path(name).name in seconds}
+
+
+def build_book(root: Path) -> Path:
+    """Build the book of ``root`` and return its first page.
+
+    Raises:
+        BookError: the book has at least one fault; each was printed.
+    """
+    build = root / "_build"
+    html = build / "html"
+    refresh_cache(build, inputs_key(root))
+    place_mathjax(html)
+    before = digests(root / "notebooks")
+    code = run_jupyter_book(root)
+    if not (html / "index.html").exists():
+        raise BookError(
+            f"Jupyter Book stopped with code {code}; the first error is above, other pages were not reached"
+        )
+    faults = check_executed(root, build)
+    if code:
+        faults.insert(0, f"Jupyter Book ended with code {code}; its warnings and errors are above")
+    if digests(root / "notebooks") != before:
+        faults.append("a notebook wrote into notebooks/; it should write to a temporary folder")
+    for page, addresses in outside_requests(html).items():
+        faults.append(f"{page} fetches from outside: {', '.join(addresses)}")
+    if faults:
+        raise BookError("\n".join(faults))
+    return html / "index.html"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder with _config.yml and _toc.yml")
+    root = parser.parse_args(arguments).root.resolve()
+    try:
+        index = build_book(root)
+    except BookError as error:
+        print(f"\nThe book was not built:\n{error}", file=sys.stderr)
+        return 1
+    print("\nSeconds per notebook (of its last execution):")
+    for name, seconds in execution_times(root, root / "_build").items():
+        print(f"  {seconds:6.1f}  {name}.ipynb")
+    print(f"\nThe book: {index}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
