@@ -1,8 +1,8 @@
 """Measure what the method costs, as ratios within one run: ``make bench``.
 
 Seconds belong to a machine, ratios carry over better. Every ratio is taken between two things that were measured in
-turns, a, b, a, b, in the same process, so that a slow moment of the machine hits both; the median of the rounds is given
-with the quartiles. Results of machines we measured on are in README.md beside this file.
+turns, a, b, a, b, in the same process, so that a slow moment of the machine hits both; the median of the rounds is
+given with the quartiles. Results of machines we measured on are in README.md beside this file.
 """
 
 from __future__ import annotations
@@ -131,8 +131,14 @@ def main() -> None:
             place.parent.mkdir(exist_ok=True)
             Image.fromarray(picture).save(place)
         options = {"size": 64, "progress": False}
-        said, a, b = ratio(lambda: load_images("folder", folder, **options, workers=1),
-                           lambda: load_images("folder", folder, **options), max(4, given.rounds // 4), device)  # fmt: skip
+        rounds = max(4, given.rounds // 4)
+        one = {**options, "workers": 1}
+        said, a, b = ratio(
+            lambda: load_images("folder", folder, **one),
+            lambda: load_images("folder", folder, **options),
+            rounds,
+            device,
+        )
         print(f"\ndecoding 400 JPEG of 224 px to 64 px: one thread / parallel = {said}")
         print(f"  {400 / a:.0f} against {400 / b:.0f} images a second")
 

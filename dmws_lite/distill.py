@@ -80,8 +80,8 @@ def skd_loss(
     check_alpha(alpha)
     if main_logits.shape != aux_logits.shape or main_logits.ndim != 2:
         raise ValueError(
-            f"logits of shape {tuple(main_logits.shape)} (main) and {tuple(aux_logits.shape)} (auxiliary) do not match; "
-            "both must be (N, K)"
+            f"logits of shape {tuple(main_logits.shape)} (main) and {tuple(aux_logits.shape)} (auxiliary) do not "
+            "match; both must be (N, K)"
         )
     soft_targets = soften(aux_logits.detach(), tau)
     ce = F.cross_entropy(main_logits.float(), targets)

@@ -360,8 +360,8 @@ def _cut_axis(
 def _attention_cut(name: str, axis: int, big: _Attention, small: _Attention, blocks: int, chooser: _Chooser) -> Cut:
     if chooser.heads == "whole" and (small.heads > big.heads or small.head_dim > big.head_dim):
         raise SelectionError(
-            f"{name}: {small.heads} heads of {small.head_dim} cannot be whole heads of a teacher with {big.heads} heads "
-            f"of {big.head_dim}; use heads='strided'"
+            f"{name}: {small.heads} heads of {small.head_dim} cannot be whole heads of a teacher with {big.heads} "
+            f"heads of {big.head_dim}; use heads='strided'"
         )
     return chooser.attention(axis, big, small, blocks, name)
 
@@ -527,7 +527,8 @@ def select_weights(teacher: nn.Module, student: nn.Module, plan: Plan | None = N
         The plan that was applied.
 
     Raises:
-        SelectionError: see :func:`plan_selection`; or the plan does not fit these models. The student is then unchanged.
+        SelectionError: see :func:`plan_selection`; or the plan does not fit these models. The student is then
+            unchanged.
 
     Example:
         >>> plan = select_weights(teacher, student, rule="uniform", part=0)  # doctest: +SKIP
@@ -572,12 +573,14 @@ class DualReport:
 
     def __str__(self) -> str:
         one, both = coverage(self.main), self.coverage()
+        channels = (one["channels"], both["channels"], both["shared_channels"])
+        weights = (one["weights"], both["weights"], both["shared_weights"])
         lines = [
             f"rule {self.main.rule}, heads {self.main.heads}; main takes part {self.main.part}, "
             f"auxiliary part {self.auxiliary.part}",
             "                         one student   both   shared",
-            f"channels on cut axes     {one['channels']:>10.1%} {both['channels']:>7.1%} {both['shared_channels']:>7.1%}",
-            f"weights of the teacher   {one['weights']:>10.1%} {both['weights']:>7.1%} {both['shared_weights']:>7.1%}",
+            "channels on cut axes     {:>10.1%} {:>7.1%} {:>7.1%}".format(*channels),
+            "weights of the teacher   {:>10.1%} {:>7.1%} {:>7.1%}".format(*weights),
         ]
         shared = {name: n for name, n in self.overlaps().items() if n}
         if not shared:

@@ -7,11 +7,11 @@ import torch
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from dmws_lite import plots  # noqa: E402
-from dmws_lite.data import load_images  # noqa: E402
-from dmws_lite.training import Result, TrainConfig  # noqa: E402
+from dmws_lite import plots
+from dmws_lite.data import load_images
+from dmws_lite.training import Result, TrainConfig
 
 
 def result(dual=True):

@@ -70,7 +70,17 @@ def _ventricles(x: Array, y: Array, rng: np.random.Generator, level: float) -> A
     return np.minimum(best, third)
 
 
-def _low_slice(grid: Grid, x: Array, y: Array, rng: np.random.Generator, image: Array, signal: dict, edge: float, outer, orbits: bool):
+def _low_slice(
+    grid: Grid,
+    x: Array,
+    y: Array,
+    rng: np.random.Generator,
+    image: Array,
+    signal: dict,
+    edge: float,
+    outer,
+    orbits: bool,
+):
     """Structures of a slice through the sella: orbits (in the lower ones), bone ridges, brain stem, cerebellum, carotids."""
     a, b = outer
     uneven = grid.noise(rng, 12)
@@ -194,7 +204,9 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     return (np.clip(image * white_level, 0, 1) ** gamma).astype(np.float32)
 
 
-def _tumour(grid: Grid, rng: np.random.Generator, name: str, x: Array, y: Array, radii, wave: Array, depth: Array) -> dict:
+def _tumour(
+    grid: Grid, rng: np.random.Generator, name: str, x: Array, y: Array, radii, wave: Array, depth: Array
+) -> dict:
     """Place of the mass and the displacement of the tissue around it."""
     a, b = radii
     u = rng.uniform(size=6)
@@ -241,7 +253,9 @@ def _paint(grid, rng, tumour, sella, name, x, y, image, signal, depth, edge) -> 
         image = _mix(image, bright, rim * brain)
     elif name == "meningioma-like":
         stretch = np.exp(0.3 * (u[0] - 0.5))
-        turned = np.sqrt(((x - centre[0]) / stretch) ** 2 + ((y - centre[1]) * stretch) ** 2) - radius * (1 + 0.05 * coarse)
+        turned = np.sqrt(((x - centre[0]) / stretch) ** 2 + ((y - centre[1]) * stretch) ** 2) - radius * (
+            1 + 0.05 * coarse
+        )
         rim = inside(turned - 0.14, edge)
         image = _mix(image, signal["csf"], 0.5 * rim * brain)
         image = _mix(image, bright + 0.05 * fine, inside(turned, edge) * inside(-depth - 0.1, edge))
@@ -277,13 +291,23 @@ def _harmless(grid, rng, x, y, image, signal, depth, edge, radii) -> Array:
             image = _mix(image, signal["oedema"] * 0.85, 0.8 * inside(ellipse(x, y, spot, (r, r * 0.8)), 0.3) * brain)
     turn, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
     if chance[0] < 0.18:  # arachnoid cyst: fluid at the surface
-        image = _mix(image, signal["csf"], brain * inside(ellipse(x, y, (a * np.sin(turn), -b * np.cos(turn)), (size,) * 2), edge))
+        image = _mix(
+            image,
+            signal["csf"],
+            brain * inside(ellipse(x, y, (a * np.sin(turn), -b * np.cos(turn)), (size,) * 2), edge),
+        )
     if chance[1] < 0.18:  # old infarct: a dark patch without a rim
         spot = (0.6 * a * np.sin(turn + 2), -0.6 * b * np.cos(turn + 2))
-        image = _mix(image, signal["oedema"] * 0.75, 0.85 * brain * blob(x, y, spot, (size, size * 0.8), turn, 0.3 * grid.noise(rng, 9), 0.5))
+        image = _mix(
+            image,
+            signal["oedema"] * 0.75,
+            0.85 * brain * blob(x, y, spot, (size, size * 0.8), turn, 0.3 * grid.noise(rng, 9), 0.5),
+        )
     if chance[2] < 0.15:  # lipoma of the scalp or a skull lesion: bright, outside the brain
         spot = (1.13 * a * np.sin(turn + 4), -1.13 * b * np.cos(turn + 4))
         image = _mix(image, signal["fat"], inside(ellipse(x, y, spot, (0.55 * size, 0.55 * size)), edge) * (1 - brain))
     if chance[3] < 0.12:  # thick bright falx or dura after surgery
-        image = _mix(image, 1.3, np.exp(-(((depth - 0.05) / 0.12) ** 2)) * smoothstep(np.cos(np.arctan2(x, -y) - turn) * 2))
+        image = _mix(
+            image, 1.3, np.exp(-(((depth - 0.05) / 0.12) ** 2)) * smoothstep(np.cos(np.arctan2(x, -y) - turn) * 2)
+        )
     return image

@@ -139,7 +139,9 @@ def _lesions(
                 across, height = rng.uniform(0.50, 0.98), np.clip(rng.normal(0.66, 0.22), 0.15, 1.0)
                 centre = (side * (2.0 + across * (width - 2.6)), apex + height * (base - 2.4 - apex))
                 radius = rng.uniform(1.4, 3.0)
-                patch = blob(x, y, centre, (radius, radius * rng.uniform(0.9, 1.5)), rng.uniform(-0.5, 0.5), ragged, 0.9)
+                patch = blob(
+                    x, y, centre, (radius, radius * rng.uniform(0.9, 1.5)), rng.uniform(-0.5, 0.5), ragged, 0.9
+                )
                 total = total + rng.uniform(0.45, 0.90) * patch
         total = np.minimum(total, 1.0) * (1 + 0.15 * fine)
     elif name == "lung-opacity":
@@ -148,7 +150,9 @@ def _lesions(
             across, height = rng.uniform(0.20, 0.85), rng.uniform(0.18, 0.95)
             centre = (side * (2.0 + across * (width - 3.0)), apex + height * (base - 2.5 - apex))
             radius = rng.uniform(2.1, 4.2)
-            patch = blob(x, y, centre, (radius * rng.uniform(1.0, 1.5), radius), rng.uniform(-0.6, 0.6), 0.6 * ragged, 0.5)
+            patch = blob(
+                x, y, centre, (radius * rng.uniform(1.0, 1.5), radius), rng.uniform(-0.6, 0.6), 0.6 * ragged, 0.5
+            )
             if rng.uniform() < 0.5:  # a fissure cuts a lobar consolidation off along a straight line
                 tilt, cut = rng.uniform(-0.5, 0.5), centre[1] + rng.uniform(-0.6, 0.6) * radius
                 patch = patch * smoothstep((y - cut + tilt * (x - centre[0])) / 0.5 * rng.choice((-1.0, 1.0)) + 0.5)
