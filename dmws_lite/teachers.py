@@ -49,8 +49,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from dmws_lite import resources
+from dmws_lite.inputs import IMAGENET_MEAN, IMAGENET_STD
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AUTO_ORDER = ("convnext_t", "efficientnet_lite0", "convnext_pocket")
 HUB_FILE = "model.safetensors"
 HUB_SECONDS = 10  # for each of connecting and answering; the hub client on its own would retry for minutes

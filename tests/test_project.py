@@ -25,7 +25,7 @@ NOT_OURS = {".git", ".venv", "_build", "build", "dist", "runs", "__pycache__", "
 
 # Each module may import from its own floor and from those below it, never in a circle.
 FLOORS = [
-    {"resources", "indices", "data", "phantoms", "inputs"},
+    {"resources", "indices", "data", "images", "folders", "reading", "phantoms", "inputs"},
     {"selection", "plan", "initialisation", "distill", "teachers"},
     {"training", "evaluation"},
     {"experiments", "plots", "widgets", "reports", "profiles"},
