@@ -214,9 +214,9 @@ def phantom_ablations() -> list[Run]:
 
 
 SWEEPS = {
-    "alpha": (0.2, 0.4, 0.6, 0.8, 1.0),
-    "beta": (0.0, 0.5, 0.9, 0.99, 1.0),
-    "tau": (1.0, 2.0, 3.0, 6.0, 12.0),
+    "alpha": (0.2, 0.6, 1.0),
+    "beta": (0.0, 0.9, 0.99, 1.0),
+    "tau": (1.0, 3.0, 9.0),
     "rule": ("uniform", "consecutive", "random", "random_inconsistent"),
 }
 GRIDS = {"first-numbers": first_numbers, "phantom-ablations": phantom_ablations}

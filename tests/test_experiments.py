@@ -66,7 +66,7 @@ def test_the_grids_pair_their_seeds():
     runs = ex.first_numbers()
     assert len(runs) == 18 and {r.method for r in runs} == {"cm1", "cm2", "ours"}
     ablations = ex.phantom_ablations()
-    assert len(set(ablations)) == len(ablations) == 3 * (7 + 4 + 4 + 4 + 3)
+    assert len(set(ablations)) == len(ablations) == 3 * (7 + 2 + 3 + 2 + 3)
     for grid in (runs, ablations):
         assert {r.epochs for r in grid} == {60}
 

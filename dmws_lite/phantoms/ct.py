@@ -9,7 +9,7 @@ so that air is -1000, inflated lung about -850, ground-glass opacity -700 to -40
 width W is (HU - C) / W + 1/2, cut to 0..1; the lung window used here is about C = -600, W = 1500.
 
 Partial volume and the point spread function are a blur; the noise has the grain that filtered back-projection leaves
-(white noise smoothed slightly, with a sigma of 20 to 70 HU).
+(white noise smoothed slightly, with a sigma of 15 to 50 HU).
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def ct(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         lung_distance = np.maximum(lung_distance, -np.minimum(dome, spleen))
     lung = inside(lung_distance, edge)
     inflated = HU["lung"] + rng.normal(0, 28) + 18 * grid.noise(rng, 6) + 14 * grid.noise(rng, 22)
-    dependent = rng.uniform(0, 130) * smoothstep((y / radii[1] + 0.15) / 1.3) ** 2  # gravity: denser at the back
+    dependent = rng.uniform(0, 100) * smoothstep((y / radii[1] + 0.15) / 1.3) ** 2  # gravity: denser at the back
     tissue = inflated + dependent
 
     # vessels in the plane and across it
@@ -158,7 +158,7 @@ def ct(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         heading = (0 if side > 0 else np.pi) + side * np.array([-1.15, -0.55, 0.0, 0.6, 1.1]) + rng.normal(0, 0.2, 5)
         roots = (np.full(5, side * (2.9 + 0.6 * (1 - level))), np.full(5, 0.14 * radii[1]) + rng.normal(0, 0.5, 5))
         branches = tree(rng, roots, heading, 2.7, 0.30, 5, 7 * grid.fine)
-        keep = np.repeat(rng.uniform(size=branches[0].size // (7 * grid.fine)) < 0.55, 7 * grid.fine)
+        keep = np.repeat(rng.uniform(size=branches[0].size // (7 * grid.fine)) < 0.45, 7 * grid.fine)
         trees = trees + draw_tree(grid, pose, tuple(part[keep] for part in branches), 0.2)
     px, py = rng.uniform(-1, 1, dots) * radii[0], rng.uniform(-1, 1, dots) * radii[1]
     radius = 0.36 * np.exp(-0.08 * np.hypot(px, py)) * rng.uniform(0.5, 1.1, dots)
@@ -186,7 +186,7 @@ def ct(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     hu = hu + (tissue - hu) * lung
     hu = hu + (-990 - hu) * inside(parts["airway"], edge) * inside(wall, edge)
 
-    sigma, noise_sd = rng.uniform(0.35, 0.65) * grid.pixel * max(1.0, grid.size / 160), rng.uniform(20, 70)
+    sigma, noise_sd = rng.uniform(0.35, 0.65) * grid.pixel * max(1.0, grid.size / 160), rng.uniform(15, 50)
     centre, width, gain = -600 + rng.normal(0, 55), 1500 * np.exp(rng.normal(0, 0.10)), rng.uniform(0.9, 1.0)
     hu = grid.blur(hu, sigma)
     hu = hu + noise_sd * 1.6 * grid.blur(rng.standard_normal(x.shape, dtype=np.float32), 0.5 * grid.pixel)
@@ -196,25 +196,25 @@ def ct(grid: Grid, label: int, rng: np.random.Generator) -> Array:
 def _lesions(grid: Grid, pose: Pose, rng: np.random.Generator, name: str, x: Array, y: Array, radii, power: float):
     """Share of lung filled by disease (0..1) and by air bronchograms (0..1)."""
     ragged, fine = 0.32 * grid.noise(rng, 9), grid.noise(rng, 24)
-    strength = np.exp(rng.normal(-0.12, 0.35))
+    strength = np.exp(rng.normal(-0.05, 0.30))
     total, airtree = np.zeros_like(x), np.zeros_like(x)
     if name == "covid-like":
         for side in (-1.0, 1.0):
-            for _ in range(rng.integers(1, 4)):
+            for _ in range(rng.integers(2, 5)):
                 turn = np.clip(rng.normal(1.95, 0.6), 0.4, 2.75)
-                length, deep = rng.uniform(1.2, 3.3), rng.uniform(0.8, 1.7)
+                length, deep = rng.uniform(1.5, 3.6), rng.uniform(1.0, 2.0)
                 cx, cy = _wall_point(side, turn, deep * 0.5, radii, power)
                 along = np.arctan2(cy / radii[1] ** 2, cx / radii[0] ** 2) + np.pi / 2
                 patch = blob(x, y, (cx, cy), (length, deep), along, ragged, 0.8)
-                total = np.maximum(total, rng.uniform(0.24, 0.50) * patch)
+                total = np.maximum(total, rng.uniform(0.30, 0.55) * patch)
         total = total * (1 + 0.15 * fine)
     elif name == "cap-like":
         side, turn = rng.choice((-1.0, 1.0)), rng.uniform(0.5, 2.7)
-        radius = rng.uniform(1.5, 3.6)
+        radius = rng.uniform(2.0, 4.0)
         cx, cy = _wall_point(side, turn, radius * rng.uniform(0.4, 1.1), radii, power)
         patch = blob(x, y, (cx, cy), (radius * rng.uniform(1.0, 1.4), radius), rng.uniform(0, 3), ragged, 0.55)
         halo = blob(x, y, (cx, cy), (radius * 1.4, radius * 1.3), 0.0, 1.3 * ragged, 1.0)
-        total = np.maximum(rng.uniform(0.60, 1.0) * patch, 0.22 * halo)
+        total = np.maximum(rng.uniform(0.75, 1.0) * patch, 0.22 * halo)
         root = (side * 3.2, 0.15 * radii[1])
         away = np.hypot(cx - root[0], cy - root[1])
         start = (cx - 0.75 * radius * (cx - root[0]) / away, cy - 0.75 * radius * (cy - root[1]) / away)
@@ -236,7 +236,7 @@ def _harmless(grid: Grid, rng: np.random.Generator, x: Array, y: Array, radii, p
         cx, cy = _wall_point(rng.choice((-1.0, 1.0)), rng.uniform(0.4, 2.7), 0.0, radii, power)
         end = (cx * rng.uniform(0.55, 0.8) + rng.normal(0, 1), cy * rng.uniform(0.55, 0.8) + rng.normal(0, 1))
         total = np.maximum(total, rng.uniform(0.3, 0.8) * inside(capsule(x, y, (cx, cy), end, 0.12), 0.4))
-    if rng.uniform() < 0.4:
+    if rng.uniform() < 0.3:
         side, turn = rng.choice((-1.0, 1.0)), rng.uniform(1.9, 2.7)
         cx, cy = _wall_point(side, turn, 0.2, radii, power)
         patch = blob(x, y, (cx, cy), (rng.uniform(1.0, 2.8), rng.uniform(0.4, 0.9)), -side * 0.5, ragged, 0.9)

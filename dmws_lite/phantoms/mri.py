@@ -5,7 +5,7 @@ A spoiled gradient echo with repetition time TR, flip angle a and short echo tim
     S = rho sin(a) (1 - E1) / (1 - cos(a) E1),    E1 = exp(-TR / T1),
 
 so a short T1 (fat, white matter, tissue that took up gadolinium) is bright and a long T1 (cerebrospinal fluid, oedema)
-is dark. T1 at 1.5 T, in ms, after Bottomley and others: fat 250, white matter 620, grey matter 1050,
+is dark. T1 at 1.5 T, in ms, after Bottomley and others: fat 250, white matter 620, grey matter 1150,
 cerebrospinal fluid 4000, muscle 900; enhancing tumour about 350. TR = 250 ms and a = 70 degrees are varied a little.
 
 The coil sees near tissue stronger: the picture is multiplied with a bias field B(x, y) = exp(sum of a smooth random
@@ -20,7 +20,7 @@ from ._field import Array, Grid, Pose, blob, capsule, ellipse, inside, smoothste
 
 CLASSES = ("glioma-like", "meningioma-like", "notumor", "pituitary-like")
 
-T1 = {"fat": 250.0, "white": 620.0, "grey": 1050.0, "csf": 4000.0, "muscle": 900.0, "enhanced": 350.0, "oedema": 1250.0}
+T1 = {"fat": 250.0, "white": 620.0, "grey": 1150.0, "csf": 4000.0, "muscle": 900.0, "enhanced": 350.0, "oedema": 1250.0}
 
 
 def _signal(rng: np.random.Generator) -> dict[str, float]:
@@ -130,12 +130,12 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         rng: the generator of this image; all variation comes from it.
     """
     name = CLASSES[label]
-    pose = Pose.draw(rng, 10.6, 0.08, 9.0, 0.07, 0.03)
+    pose = Pose.draw(rng, 10.3, 0.06, 7.0, 0.05, 0.025)
     x, y = pose.anatomy(grid)
     edge = pose.scale * grid.pixel * 1.2
     signal = _signal(rng)
     # a mass at the sella shows only in low slices, so the other classes get many low slices as well
-    low = bool(rng.uniform() < (1.0 if name == "pituitary-like" else 0.62))
+    low = bool(rng.uniform() < (1.0 if name == "pituitary-like" else 0.76))
     level = rng.uniform(0.0, 0.3) if low else rng.uniform(0.35, 1.0)
     a, b = 6.6 + rng.normal(0, 0.25), 8.3 + rng.normal(0, 0.35)
     shrink = 1 - 0.10 * smoothstep((level - 0.6) / 0.4)
@@ -160,7 +160,8 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     image = _mix(image, rng.uniform(0.2, 0.8), 0.7 * inside(diploe, edge))
     image = _mix(image, signal["csf"], inside(-depth - 0.25, edge))
 
-    tumour = _tumour(grid, rng, name, x, y, (a, b), wave, depth)
+    orbits = level < 0.17
+    tumour = _tumour(rng, name, x, y, (a, b), depth, orbits)
     # mass effect: tissue is pushed away from the mass, so the folds and ventricles around it are displaced
     px, py = x + tumour["push_x"], y + tumour["push_y"]
     brain = _cortex(grid, rng, px, py, depth, signal, edge)
@@ -188,15 +189,15 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         brain = _mix(brain, rng.uniform(0.3, 1.2), 0.7 * inside(falx, edge))
     image = _mix(image, brain, inside(-depth, edge))
     if low:
-        image, sella = _low_slice(grid, px, py, rng, image, signal, edge, (a, b), level < 0.17)
+        image, sella = _low_slice(grid, px, py, rng, image, signal, edge, (a, b), orbits)
     image = _harmless(grid, rng, x, y, image, signal, depth, edge, (a, b))
     image = _paint(grid, rng, tumour, sella, name, x, y, image, signal, depth, edge)
 
     # coil, noise and display
     slope = rng.normal(0, 0.10, 2)
     bias = np.exp(0.10 * grid.noise(rng, 2) + slope[0] * grid.axis[None, :] + slope[1] * grid.axis[:, None])
-    sharp, noise_sd = rng.uniform(0.35, 0.75), rng.uniform(0.015, 0.06)
-    gamma, white_level, ghost = np.exp(rng.normal(0, 0.15)), rng.uniform(0.42, 0.66), rng.uniform(0, 0.03)
+    sharp, noise_sd = rng.uniform(0.35, 0.75), rng.uniform(0.010, 0.035)
+    gamma, white_level, ghost = np.exp(rng.normal(0, 0.10)), rng.uniform(0.45, 0.62), rng.uniform(0, 0.03)
     image = grid.blur(np.clip(image, 0, None) * bias, sharp * grid.pixel * max(1.0, grid.size / 160))
     image = image + ghost * np.roll(image, grid.size // 3, 0)
     e = noise_sd * rng.standard_normal((2, *x.shape), dtype=np.float32)
@@ -204,26 +205,25 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     return (np.clip(image * white_level, 0, 1) ** gamma).astype(np.float32)
 
 
-def _tumour(
-    grid: Grid, rng: np.random.Generator, name: str, x: Array, y: Array, radii, wave: Array, depth: Array
-) -> dict:
+def _tumour(rng: np.random.Generator, name: str, x: Array, y: Array, radii, depth: Array, orbits: bool) -> dict:
     """Place of the mass and the displacement of the tissue around it."""
     a, b = radii
     u = rng.uniform(size=6)
-    turn = 2 * np.pi * u[0]
-    plan = {"radius": 0.0, "centre": (0.0, 0.0), "strength": float(np.clip(np.exp(rng.normal(-0.25, 0.35)), 0.3, 1.15))}
+    # 0 is the front; in slices through the orbits the front is face, so a brain tumour lies further back
+    turn = np.pi * (0.32 + 1.36 * u[0] if orbits else 2 * u[0])
+    plan = {"radius": 0.0, "centre": (0.0, 0.0), "strength": float(np.clip(np.exp(rng.normal(0.15, 0.25)), 0.5, 1.5))}
     if name == "glioma-like":
-        plan["radius"] = 0.9 + 1.4 * u[1]
+        plan["radius"] = 1.7 + 1.3 * u[1]
         part = 0.30 + 0.35 * u[2]
         plan["centre"] = (a * part * np.sin(turn), -b * part * np.cos(turn))
     elif name == "meningioma-like":
-        plan["radius"] = 0.7 + 1.2 * u[1]
+        plan["radius"] = 1.4 + 1.1 * u[1]
         sink = 1 - 0.55 * plan["radius"] / ((a + b) / 2)
         plan["centre"] = (a * sink * np.sin(turn), -b * sink * np.cos(turn))
         if u[3] < 0.2:  # on the falx instead of the convexity
             plan["centre"] = (np.sign(u[4] - 0.5) * 0.7 * plan["radius"], (0.4 + 0.35 * u[5]) * b * np.sign(u[2] - 0.5))
     elif name == "pituitary-like":
-        plan["radius"] = 0.55 + 0.65 * u[1]
+        plan["radius"] = 0.58 + 0.52 * u[1]
     dx, dy = x - plan["centre"][0], y - plan["centre"][1]
     r = np.sqrt(dx**2 + dy**2) + 0.1
     mass = 0.0 if name == "pituitary-like" else 0.35 * plan["radius"]
@@ -244,9 +244,9 @@ def _paint(grid, rng, tumour, sella, name, x, y, image, signal, depth, edge) -> 
         dx, dy = (x - centre[0]) / stretch, (y - centre[1]) * stretch
         turned = np.sqrt(dx**2 + dy**2) - radius * (1 + 0.20 * ragged)
         swelling = smoothstep(1.0 - (turned - 0.2) / (0.8 + 1.0 * u[1]) + 0.3 * coarse)
-        image = _mix(image, signal["oedema"], (0.35 + 0.45 * u[2]) * swelling * brain)
+        image = _mix(image, signal["oedema"], (0.6 + 0.4 * u[2]) * swelling * brain)
         image = _mix(image, signal["grey"] + 0.10 * fine, 0.9 * inside(turned, 0.3) * brain)
-        rim_width = 0.16 + 0.22 * u[3]
+        rim_width = 0.20 + 0.22 * u[3]
         rim = np.exp(-(((turned + rim_width) / rim_width) ** 2)) * smoothstep(0.75 + 0.5 * coarse)
         necrosis = inside(turned + 2.1 * rim_width, 0.3)
         image = _mix(image, signal["csf"] * 1.15 + 0.08 * fine, 0.85 * necrosis * brain)
@@ -262,9 +262,9 @@ def _paint(grid, rng, tumour, sella, name, x, y, image, signal, depth, edge) -> 
         tail = np.exp(-((depth / 0.16) ** 2)) * smoothstep(1 - (turned - 0.1) / 1.3)
         image = _mix(image, bright, 0.8 * tail)
     elif name == "pituitary-like":
-        centre = (sella[0] + 0.25 * (u[0] - 0.5), sella[1] + 0.4 * (u[1] - 0.5))
+        centre = (sella[0] + 0.7 * (u[0] - 0.5), sella[1] + 0.9 * (u[4] - 0.5))
         shape = blob(x, y, centre, (radius * (0.95 + 0.3 * u[2]), radius), 0.0, 0.10 * ragged, 0.25)
-        image = _mix(image, bright * (0.9 + 0.1 * u[3]) + 0.05 * fine, shape)
+        image = _mix(image, bright * (0.8 + 0.15 * u[3]) + 0.05 * fine, shape)
     return image
 
 
@@ -274,8 +274,8 @@ def _harmless(grid, rng, x, y, image, signal, depth, edge, radii) -> Array:
     brain = inside(-depth, edge)
     # sagittal sinus behind, sometimes in front; cortical veins and arteries as dots
     image = _mix(image, 1.5, rng.uniform(0.2, 1.0) * inside(ellipse(x, y, (0, b * 0.99), (0.45, 0.35)), edge))
-    for _ in range(6):
-        turn, part, r = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 1.0), rng.uniform(0.10, 0.22)
+    for _ in range(4):
+        turn, part, r = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 1.0), rng.uniform(0.10, 0.18)
         spot = (a * part * np.sin(turn), -b * part * np.cos(turn))
         image = _mix(image, rng.uniform(1.1, 1.6), inside(ellipse(x, y, spot, (r, r)), edge) * brain)
     if rng.uniform() < 0.5:  # vein through the white matter or along the surface
@@ -283,20 +283,20 @@ def _harmless(grid, rng, x, y, image, signal, depth, edge, radii) -> Array:
         end = (start[0] + rng.normal(0, 1.5), start[1] + rng.normal(0, 1.5))
         image = _mix(image, 1.35, inside(capsule(x, y, start, end, 0.07), edge) * brain)
     gland = (rng.normal(0, 0.1), -0.24 * b + rng.normal(0, 0.2))  # stalk or gland; at other levels a midline vessel
-    image = _mix(image, rng.uniform(1.0, 1.5), 0.9 * inside(ellipse(x, y, gland, (rng.uniform(0.2, 0.42),) * 2), edge))
+    image = _mix(image, rng.uniform(1.0, 1.5), 0.9 * inside(ellipse(x, y, gland, (rng.uniform(0.25, 0.5),) * 2), edge))
     chance = rng.uniform(size=4)
     for _ in range(3):
         spot, r, kind = (rng.uniform(-4, 4), rng.uniform(-5, 5)), rng.uniform(0.15, 0.45), rng.uniform()
-        if kind < 0.45:
+        if kind < 0.3:
             image = _mix(image, signal["oedema"] * 0.85, 0.8 * inside(ellipse(x, y, spot, (r, r * 0.8)), 0.3) * brain)
     turn, size = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
-    if chance[0] < 0.18:  # arachnoid cyst: fluid at the surface
+    if chance[0] < 0.10:  # arachnoid cyst: fluid at the surface
         image = _mix(
             image,
             signal["csf"],
             brain * inside(ellipse(x, y, (a * np.sin(turn), -b * np.cos(turn)), (size,) * 2), edge),
         )
-    if chance[1] < 0.18:  # old infarct: a dark patch without a rim
+    if chance[1] < 0.10:  # old infarct: a dark patch without a rim
         spot = (0.6 * a * np.sin(turn + 2), -0.6 * b * np.cos(turn + 2))
         image = _mix(
             image,

@@ -130,7 +130,7 @@ def _lesions(
     name = CLASSES[label]
     width, apex, base = float(lungs["width"]), float(lungs["apex"]), float(lungs["base"])
     ragged, fine = 0.28 * grid.noise(rng, 10), grid.noise(rng, 26)
-    strength = np.exp(rng.normal(-0.05, 0.30))
+    strength = np.exp(rng.normal(0.0, 0.25))
     total = np.zeros_like(x)
     thickness = np.minimum(air, 8.0) / 8.0
     if name == "covid-like":
@@ -142,39 +142,39 @@ def _lesions(
                 patch = blob(
                     x, y, centre, (radius, radius * rng.uniform(0.9, 1.5)), rng.uniform(-0.5, 0.5), ragged, 0.9
                 )
-                total = total + rng.uniform(0.45, 0.90) * patch
+                total = total + rng.uniform(0.55, 0.95) * patch
         total = np.minimum(total, 1.0) * (1 + 0.15 * fine)
     elif name == "lung-opacity":
         side = rng.choice((-1.0, 1.0))
         for _ in range(1 if rng.uniform() < 0.7 else 2):
-            across, height = rng.uniform(0.20, 0.85), rng.uniform(0.18, 0.95)
+            across, height = rng.uniform(0.30, 0.85), rng.uniform(0.22, 0.9)
             centre = (side * (2.0 + across * (width - 3.0)), apex + height * (base - 2.5 - apex))
-            radius = rng.uniform(2.1, 4.2)
+            radius = rng.uniform(2.5, 4.4)
             patch = blob(
-                x, y, centre, (radius * rng.uniform(1.0, 1.5), radius), rng.uniform(-0.6, 0.6), 0.6 * ragged, 0.5
+                x, y, centre, (radius * rng.uniform(1.0, 1.5), radius), rng.uniform(-0.6, 0.6), 0.7 * ragged, 0.6
             )
             if rng.uniform() < 0.5:  # a fissure cuts a lobar consolidation off along a straight line
                 tilt, cut = rng.uniform(-0.5, 0.5), centre[1] + rng.uniform(-0.6, 0.6) * radius
-                patch = patch * smoothstep((y - cut + tilt * (x - centre[0])) / 0.5 * rng.choice((-1.0, 1.0)) + 0.5)
-            total = np.maximum(total, rng.uniform(1.1, 2.0) * patch)
+                patch = patch * smoothstep((y - cut + tilt * (x - centre[0])) / 0.8 * rng.choice((-1.0, 1.0)) + 0.5)
+            total = np.maximum(total, rng.uniform(1.6, 2.4) * patch)
     elif name == "viral-pneumonia-like":
         net = np.zeros_like(x)
-        for cells, share in ((13, 0.6), (21, 0.6)):
-            net = net + share * np.exp(-((grid.noise(rng, cells) / 0.30) ** 2))
+        for cells, share in ((14, 0.6), (22, 0.6)):
+            net = net + share * np.exp(-((grid.noise(rng, cells) / 0.29) ** 2))
         reach = rng.uniform(6.0, 9.0)
         shift = rng.normal(0, 1.2, 2)
         near = np.exp(-(((np.abs(x) - 4.5) / reach) ** 2) - (((y - shift[0]) / (reach * 1.15)) ** 2))
-        total = (1.25 * net + 0.10) * near * (1 + 0.3 * ragged)
+        total = (2.0 * net - 0.22) * near * (1 + 0.3 * ragged)
     total = total * strength
     # every class: small nodules, scars, a strip of collapsed lung at the base, uneven ventilation
     for _ in range(rng.integers(0, 4)):
         radius = rng.uniform(0.25, 0.7)
         centre = (rng.uniform(-11, 11), rng.uniform(-9, 7))
-        total = total + rng.uniform(0.1, 0.5) * inside(ellipse(x, y, centre, (radius, radius)), 0.5)
+        total = total + rng.uniform(0.1, 0.4) * inside(ellipse(x, y, centre, (radius, radius)), 0.5)
     for _ in range(rng.integers(0, 3)):
         sx, sy, slope = rng.uniform(-10, 10), rng.uniform(-8, 8), rng.uniform(-1.5, 1.5)
         total = total + rng.uniform(0.08, 0.25) * inside(capsule(x, y, (sx, sy), (sx + 3.0, sy + slope), 0.12), 0.5)
-    if rng.uniform() < 0.35:
+    if rng.uniform() < 0.2:
         side, low = rng.choice((-1.0, 1.0)), base - 3.6
         strip = blob(x, y, (side * 6.0, low), (4.0, rng.uniform(0.5, 1.3)), side * 0.2, ragged, 1.2)
         total = total + rng.uniform(0.1, 0.3) * strip
@@ -190,7 +190,7 @@ def xray(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         label: index into ``CLASSES``.
         rng: the generator of this image; all variation comes from it.
     """
-    pose = Pose.draw(rng, 15.4, 0.07, 3.0, 0.06, 0.025)
+    pose = Pose.draw(rng, 15.0, 0.05, 3.0, 0.05, 0.02)
     x, y = pose.anatomy(grid)
     edge = pose.scale * grid.pixel
     lungs = _lungs(x, y, rng)
@@ -232,17 +232,19 @@ def xray(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         roots = (np.full(5, side * 3.2), np.full(5, -0.4) + rng.normal(0, 0.5, 5))
         branches = tree(rng, roots, heading, 3.4, 0.52, 5, 7 * grid.fine)
         vessels = vessels + draw_tree(grid, pose, branches, 0.28)
-    vessels = 1.9 * np.minimum(vessels, 1.5) * np.minimum(air / 4, 1) * np.exp(rng.normal(-0.1, 0.3))
+    vessels = 1.9 * np.minimum(vessels, 1.5) * np.minimum(air / 4, 1) * np.exp(rng.normal(-0.15, 0.2))
     total = total + (MU["soft"] - MU["lung"]) * vessels
     total = total + _lesions(grid, rng, label, x, y, lungs, air)
 
     within = np.minimum(body / 4, 1)
-    total = total + _ribs(grid, pose, rng, float(lungs["apex"]), float(lungs["width"])) * within * rng.uniform(0.7, 1.1)
+    total = total + _ribs(grid, pose, rng, float(lungs["apex"]), float(lungs["width"])) * within * rng.uniform(
+        0.55, 0.9
+    )
     total = total + _bones(x, y, rng, edge) * within + _devices(grid, pose, x, y, rng, edge)
 
     # detector: blur, scatter, photons
     sharp, scatter, photons = rng.uniform(0.5, 0.9), rng.uniform(0.05, 0.25), np.exp(rng.uniform(10.0, 11.7))
-    marker, where, gamma = rng.uniform() < 0.6, rng.uniform(-1, 1, 3), np.exp(rng.normal(0, 0.12))
+    marker, where, gamma = rng.uniform() < 0.6, rng.uniform(-1, 1, 3), np.exp(rng.normal(0, 0.10))
     low_cut, high_cut, gain = rng.uniform(0.5, 4), rng.uniform(96.5, 99.7), rng.uniform(0.86, 1.0)
     boost = rng.uniform(0.4, 0.8)
     collimate, borders = rng.uniform() < 0.25, rng.uniform(0.0, 0.12, 4)
