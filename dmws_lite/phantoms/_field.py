@@ -229,7 +229,7 @@ def tree(
 
 
 def draw_tree(grid: Grid, pose: Pose, points: tuple[Array, Array, Array, Array], split: float) -> Array:
-    """Line integral (cm) through the tubes of :func:`tree`: thick ones (radius > ``split``) and thin ones blurred apart.
+    """Line integral (cm) through the tubes of :func:`tree`; those with a radius above ``split`` (cm) are blurred more.
 
     A round vessel has the cross-section pi r^2, so its integral over the width is pi r^2 whatever its profile.
     """

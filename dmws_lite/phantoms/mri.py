@@ -81,7 +81,7 @@ def _low_slice(
     outer,
     orbits: bool,
 ):
-    """Structures of a slice through the sella: orbits (in the lower ones), bone ridges, brain stem, cerebellum, carotids."""
+    """Structures of a slice through the sella: orbits (if ``orbits``), bone ridges, stem, cerebellum, carotids."""
     a, b = outer
     uneven = grid.noise(rng, 12)
     front, back = -0.30 * b + rng.normal(0, 0.2), 0.22 * b + rng.normal(0, 0.3)
@@ -130,12 +130,12 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
         rng: the generator of this image; all variation comes from it.
     """
     name = CLASSES[label]
-    pose = Pose.draw(rng, 10.3, 0.06, 7.0, 0.05, 0.025)
+    pose = Pose.draw(rng, 10.3, 0.07, 8.0, 0.085, 0.03)
     x, y = pose.anatomy(grid)
     edge = pose.scale * grid.pixel * 1.2
     signal = _signal(rng)
     # a mass at the sella shows only in low slices, so the other classes get many low slices as well
-    low = bool(rng.uniform() < (1.0 if name == "pituitary-like" else 0.76))
+    low = bool(rng.uniform() < (1.0 if name == "pituitary-like" else 0.90))
     level = rng.uniform(0.0, 0.3) if low else rng.uniform(0.35, 1.0)
     a, b = 6.6 + rng.normal(0, 0.25), 8.3 + rng.normal(0, 0.35)
     shrink = 1 - 0.10 * smoothstep((level - 0.6) / 0.4)
@@ -194,8 +194,8 @@ def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     image = _paint(grid, rng, tumour, sella, name, x, y, image, signal, depth, edge)
 
     # coil, noise and display
-    slope = rng.normal(0, 0.10, 2)
-    bias = np.exp(0.10 * grid.noise(rng, 2) + slope[0] * grid.axis[None, :] + slope[1] * grid.axis[:, None])
+    slope = rng.normal(0, 0.13, 2)
+    bias = np.exp(0.13 * grid.noise(rng, 2) + slope[0] * grid.axis[None, :] + slope[1] * grid.axis[:, None])
     sharp, noise_sd = rng.uniform(0.35, 0.75), rng.uniform(0.010, 0.035)
     gamma, white_level, ghost = np.exp(rng.normal(0, 0.10)), rng.uniform(0.45, 0.62), rng.uniform(0, 0.03)
     image = grid.blur(np.clip(image, 0, None) * bias, sharp * grid.pixel * max(1.0, grid.size / 160))
@@ -223,7 +223,7 @@ def _tumour(rng: np.random.Generator, name: str, x: Array, y: Array, radii, dept
         if u[3] < 0.2:  # on the falx instead of the convexity
             plan["centre"] = (np.sign(u[4] - 0.5) * 0.7 * plan["radius"], (0.4 + 0.35 * u[5]) * b * np.sign(u[2] - 0.5))
     elif name == "pituitary-like":
-        plan["radius"] = 0.58 + 0.52 * u[1]
+        plan["radius"] = 0.55 + 0.45 * u[1]
     dx, dy = x - plan["centre"][0], y - plan["centre"][1]
     r = np.sqrt(dx**2 + dy**2) + 0.1
     mass = 0.0 if name == "pituitary-like" else 0.35 * plan["radius"]
@@ -264,12 +264,12 @@ def _paint(grid, rng, tumour, sella, name, x, y, image, signal, depth, edge) -> 
     elif name == "pituitary-like":
         centre = (sella[0] + 0.7 * (u[0] - 0.5), sella[1] + 0.9 * (u[4] - 0.5))
         shape = blob(x, y, centre, (radius * (0.95 + 0.3 * u[2]), radius), 0.0, 0.10 * ragged, 0.25)
-        image = _mix(image, bright * (0.8 + 0.15 * u[3]) + 0.05 * fine, shape)
+        image = _mix(image, bright * (0.72 + 0.15 * u[3]) + 0.05 * fine, shape)
     return image
 
 
 def _harmless(grid, rng, x, y, image, signal, depth, edge, radii) -> Array:
-    """Findings of every class: bright vessels and sinuses, the normal gland, cysts, lacunes, white-matter spots, fat."""
+    """Findings of every class: bright vessels and sinuses, the normal gland, cysts, lacunes, old infarcts, fat."""
     a, b = radii
     brain = inside(-depth, edge)
     # sagittal sinus behind, sometimes in front; cortical veins and arteries as dots
