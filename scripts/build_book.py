@@ -5,9 +5,9 @@
 The build fails, with exit code 1, where a cell raises, a reference leads nowhere, any other warning appears, a cell was
 not executed, or a page asks an outside host for a script, style, font or image.
 
-Executed notebooks are cached in _build, keyed on their code cells. That cache knows nothing of the package, so it is
-emptied here when anything else that outputs depend on has changed: package, data, versions, configuration. The
-pages are always made anew, because Sphinx repeats a warning only for the pages that it reads.
+Every build executes every notebook and makes every page anew. Jupyter Book's cache is keyed on code cells only: it knows
+nothing of a changed package, record or library, and would show the outputs of yesterday. Here it serves only as the
+note of how long each notebook took.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
-from importlib.metadata import distributions
 from pathlib import Path
 
 import nbformat
@@ -40,32 +39,11 @@ class BookError(RuntimeError):
     """The book was not built, or is not what it should be."""
 
 
-def inputs_key(root: Path) -> str:
-    """Return a SHA-256 over all that notebook outputs depend on, beside the notebooks themselves."""
-    digest = hashlib.sha256()
-    files = [root / name for name in ("_config.yml", "requirements.txt", "pyproject.toml")]
-    for folder in ("dmws_lite", "data"):
-        files += sorted(
-            path for path in (root / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts
-        )
-    for path in files:
-        if path.exists():
-            digest.update(str(path.relative_to(root)).encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    versions = sorted({f"{each.metadata['Name']}=={each.version}" for each in distributions()})
-    digest.update("\n".join([sys.version, *versions]).encode())
-    return digest.hexdigest()
-
-
-def refresh_cache(build: Path, key: str) -> None:
-    """Empty the cache of executed notebooks, unless it was filled with these very inputs."""
-    note = build / "inputs.sha256"
-    if not note.exists() or note.read_text() != key:
-        shutil.rmtree(build / ".jupyter_cache", ignore_errors=True)
-    for name in ("html", ".doctrees", "jupyter_execute"):
+def start_afresh(build: Path) -> None:
+    """Remove what an earlier build left, its executed notebooks included."""
+    for name in (".jupyter_cache", "html", ".doctrees", "jupyter_execute"):
         shutil.rmtree(build / name, ignore_errors=True)
     build.mkdir(exist_ok=True)
-    note.write_text(key)
 
 
 def place_mathjax(html: Path) -> None:
@@ -207,7 +185,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def execution_times(root: Path, build: Path) -> dict[str, float]:
-    """Return for each notebook of the book the seconds that its execution took, in this build or when it was cached."""
+    """Return for each notebook of the book the seconds that its execution took, in this build."""
     seconds = {}
     for record in get_cache(build / ".jupyter_cache").list_cache_records():
         seconds[Path(record.uri).stem] = (record.created, record.data.get("execution_seconds", float("nan")))
@@ -222,7 +200,7 @@ def build_book(root: Path) -> Path:
     """
     build = root / "_build"
     html = build / "html"
-    refresh_cache(build, inputs_key(root))
+    start_afresh(build)
     place_mathjax(html)
     before = digests(root / "notebooks")
     code = run_jupyter_book(root)
@@ -251,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BookError as error:
         print(f"\nThe book was not built:\n{error}", file=sys.stderr)
         return 1
-    print("\nSeconds per notebook (of its last execution):")
+    print("\nSeconds per notebook:")
     for name, seconds in execution_times(root, root / "_build").items():
         print(f"  {seconds:6.1f}  {name}.ipynb")
     print(f"\nThe book: {index}")

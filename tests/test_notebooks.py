@@ -279,17 +279,15 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.notebooks
-def test_a_sound_book_is_built_and_built_again_from_its_cache(tmp_path: Path) -> None:
+def test_a_sound_book_is_built_and_executed_anew_each_time(tmp_path: Path) -> None:
     small_book(tmp_path, "A formula: $a^2$.", new_code_cell("print('hel' + 'lo from a cell')"))
     answer = build(tmp_path)
     assert succeeded(answer)
     index = tmp_path / "_build" / "html" / "index.html"
     assert answer.stdout.rstrip().endswith(str(index)) and index.exists()
     assert "hello from a cell" in (tmp_path / "_build" / "html" / "notebooks" / "one.html").read_text()
-    assert "Using cached notebook" in build(tmp_path).stdout
-    (tmp_path / "dmws_lite").mkdir()
-    (tmp_path / "dmws_lite" / "changed.py").write_text("")
-    assert "Using cached notebook" not in build(tmp_path).stdout, "the package changed, so its outputs are stale"
+    again = build(tmp_path)
+    assert succeeded(again) and "Using cached notebook" not in again.stdout, "outputs of an earlier package are stale"
 
 
 @pytest.mark.notebooks
