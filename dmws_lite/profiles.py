@@ -34,7 +34,7 @@ class Profile:
 
 PROFILES = {
     # A build on two CPU cores: the mechanics are real, the numbers are too few to conclude anything from.
-    "fast": Profile("fast", "convnext_pocket", 64, 500, 0.15, 20, (0,), 16),
+    "fast": Profile("fast", "convnext_pocket", 64, 500, 0.15, 16, (0,), 16),
     # A few minutes on a laptop or a T4.
     "classroom": Profile("classroom", "convnext_pocket", 64, 1000, 0.10, 60, (0, 1, 2), 32),
     # The paper's settings (section 4.1) for a GPU: 224 px, 300 epochs, five seeds, its ConvNeXt pair from the hub.

@@ -5,9 +5,9 @@
 The build fails, with exit code 1, where a cell raises, a reference leads nowhere, any other warning appears, a cell was
 not executed, or a page asks an outside host for a script, style, font or image.
 
-Every build executes every notebook and makes every page anew. Jupyter Book's cache is keyed on code cells only: it knows
-nothing of a changed package, record or library, and would show the outputs of yesterday. Here it serves only as the
-note of how long each notebook took.
+Every build executes every notebook and makes every page anew. Jupyter Book's cache is keyed on code cells only: it
+knows nothing of a changed package, record or library, and would show the outputs of yesterday. Here it serves only as
+the note of how long each notebook took.
 """
 
 from __future__ import annotations
