@@ -35,13 +35,15 @@ import sys
 
 if importlib.util.find_spec("dmws_lite") is None:
     source = "dmws_lite @ git+{url}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source], check=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", source]
+    subprocess.run(command, check=True)
     importlib.invalidate_caches()
 
 import torch
 
-device = "cuda" if torch.cuda.is_available() else "cpu"
-print(f"torch {{torch.__version__}} on {{torch.cuda.get_device_name() if device == 'cuda' else 'the CPU'}}")"""
+gpu = torch.cuda.is_available()
+device = torch.cuda.get_device_name() if gpu else "the CPU"
+print(f"torch {{torch.__version__}} on {{device}}")"""
 
 
 def repository_url(root: Path = ROOT) -> str:
