@@ -166,7 +166,7 @@ def fit(
     mean, std = input_statistics(main)
     batches = math.ceil(len(train_labels) / config.batch_size)
     steps = batches * config.epochs
-    every = config.evaluate_every or max(1, config.epochs // 10)
+    every = config.evaluate_every or math.ceil(config.epochs / 10)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=_use_bf16(config.precision, device))
     optimizer = _adamw(main, config)
     generator = torch.Generator().manual_seed(config.seed)
