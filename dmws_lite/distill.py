@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 import torch
@@ -231,8 +231,3 @@ def half_life(beta: float) -> float:
     if beta == 0:
         return 0.0
     return math.inf if beta == 1 else math.log(2) / -math.log(beta)
-
-
-def terms_as_floats(terms: Mapping[str, Tensor]) -> dict[str, float]:
-    """Turn the named terms of a loss into plain numbers for a record."""
-    return {name: value.item() for name, value in terms.items()}

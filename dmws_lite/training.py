@@ -27,7 +27,6 @@ from .distill import (
     check_tau,
     remaining_share,
     skd_loss,
-    terms_as_floats,
     update_auxiliary,
 )
 from .evaluation import accuracy, evaluate, predict_logits
@@ -185,7 +184,7 @@ def fit(
     )
     for epoch in bar:
         started = time.perf_counter()
-        sums = {"loss": 0.0, "ce": 0.0, "kd": 0.0}
+        sums = {name: torch.zeros((), device=device) for name in ("loss", "ce", "kd")}
         main.train()
         for number, index in enumerate(_shuffled(len(train_labels), batches, generator)):
             step = epoch * batches + number
@@ -204,10 +203,11 @@ def fit(
             optimizer.step()
             if aux is not None:
                 update_auxiliary(aux, main, config.beta, config.buffers)  # equation 7
-            for name, value in terms_as_floats(terms).items():
-                sums[name] += value * len(index) / len(train_labels)
+            for name, value in terms.items():  # kept on the device: reading a number would make a GPU wait
+                sums[name] += value.detach() * (len(index) / len(train_labels))
         done = (epoch + 1) * batches
-        row = {"epoch": epoch + 1, "step": done, "learning_rate": learning_rate_at(done - 1, steps, config), **sums}
+        row = {"epoch": epoch + 1, "step": done, "learning_rate": learning_rate_at(done - 1, steps, config)}
+        row |= {name: value.item() for name, value in sums.items()}
         row["remaining"] = None if aux is None else remaining_share(config.beta, done)
         last = epoch + 1 == config.epochs
         row |= _measure(main, aux, test_pixels, test_labels) if last or (epoch + 1) % every == 0 else _NOT_MEASURED
