@@ -73,6 +73,24 @@ def training_step(method: str, pair: str, size: int, batch: int, device: torch.d
     return step
 
 
+def plain_step(pair: str, size: int, batch: int, bf16: bool, channels_last: bool) -> Callable[[], None]:
+    """Return one step of plain training on the CPU in a precision and a memory layout."""
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    model = make_student(pair, 4, size, seed=0).to(memory_format=layout).train()
+    x = torch.randn(batch, 3, size, size).contiguous(memory_format=layout)
+    y = torch.arange(batch) % 4
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            logits = model(x)
+        optimizer.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(logits.float(), y).backward()
+        optimizer.step()
+
+    return step
+
+
 def peak_megabytes(method: str, pair: str, size: int, batch: int) -> float:
     """Peak memory of training steps on a GPU."""
     torch.cuda.empty_cache()
@@ -112,6 +130,14 @@ def main() -> None:
         print(f"  peak memory {a:.0f} MiB against {b:.0f} MiB = {a / b:.2f}; paper, table 8: 1.10 to 1.26")
     else:
         print("  peak memory: measured on a GPU only")
+
+    cpu = torch.device("cpu")
+    for pair, size in (("convnext_pocket", 64), ("efficientnet_lite0", 96)):
+        usual = plain_step(pair, size, given.batch, bf16=False, channels_last=True)
+        for label, bf16, last in (("fp32, channels first", False, False), ("bf16, channels last", True, True)):
+            said, a, b = ratio(plain_step(pair, size, given.batch, bf16, last), usual, given.rounds, cpu)
+            print(f"\nplain step on the CPU, student of {pair}, {size} px: {label} / fp32, channels last = {said}")
+            print(f"  {a * 1e3:.1f} ms against {b * 1e3:.1f} ms")
 
     first, second = (timm.create_model("vit_tiny_patch16_224", num_classes=4).to(device) for _ in range(2))
     said, a, b = ratio(lambda: plain_update(first, second, 0.9), lambda: update_auxiliary(first, second, 0.9),
