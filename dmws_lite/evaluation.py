@@ -16,18 +16,20 @@ from .inputs import input_statistics, normalise
 
 
 @torch.no_grad()
-def predict_logits(model: nn.Module, pixels: Tensor, batch_size: int = 256) -> Tensor:
+def predict_logits(model: nn.Module, pixels: Tensor, batch_size: int | None = None) -> Tensor:
     """Run a network in eval mode over stored images.
 
     Args:
         model: classifier; its mode is restored afterwards.
         pixels: ``uint8``, ``(N, H, W)`` or ``(N, 3, H, W)``, at the size the model expects.
-        batch_size: images per forward pass.
+        batch_size: images per forward pass; ``None`` for 256 on a GPU and 32 on a CPU, where larger batches leave the
+            caches and get slower (``benchmarks/README.md``).
 
     Returns:
         Logits, ``float32`` ``(N, K)``, on the model's device.
     """
     device = next(model.parameters()).device
+    batch_size = batch_size or (32 if device.type == "cpu" else 256)
     mean, std = input_statistics(model)
     training = model.training
     model.eval()
@@ -36,7 +38,7 @@ def predict_logits(model: nn.Module, pixels: Tensor, batch_size: int = 256) -> T
     return torch.cat(found)
 
 
-def predict_probabilities(model: nn.Module, pixels: Tensor, batch_size: int = 256) -> Tensor:
+def predict_probabilities(model: nn.Module, pixels: Tensor, batch_size: int | None = None) -> Tensor:
     """Return class probabilities, ``float32`` ``(N, K)``, on the CPU; see :func:`predict_logits`."""
     return predict_logits(model, pixels, batch_size).softmax(1).cpu()
 
@@ -69,12 +71,11 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> np.ndarray:
     return sk.confusion_matrix(labels.cpu().numpy(), probabilities.argmax(1).cpu().numpy(), labels=range(k))
 
 
-def evaluate(model: nn.Module, pixels: Tensor, labels: Tensor, batch_size: int = 256) -> dict:
+def evaluate(model: nn.Module, pixels: Tensor, labels: Tensor, batch_size: int | None = None) -> dict:
     """Measure a classifier on labelled images.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``auroc`` (shares in 0 .. 1), ``confusion`` (list of rows) and ``n``, as plain
-        numbers that fit in a JSON record.
+        What :func:`score` returns.
 
     Raises:
         ValueError: there are no images, or not one label per image.
@@ -83,12 +84,25 @@ def evaluate(model: nn.Module, pixels: Tensor, labels: Tensor, batch_size: int =
         raise ValueError(
             f"{len(pixels)} images and {len(labels)} labels; give at least one image, and a label for each"
         )
-    p = predict_probabilities(model, pixels, batch_size)
+    return score(predict_probabilities(model, pixels, batch_size), labels)
+
+
+def score(probabilities: Tensor, labels: Tensor) -> dict:
+    """Compare predictions with labels.
+
+    Args:
+        probabilities: ``(N, K)``.
+        labels: ``(N,)`` class numbers.
+
+    Returns:
+        ``accuracy``, ``macro_f1``, ``auroc`` (shares in 0 .. 1), ``confusion`` (list of rows) and ``n``, as plain
+        numbers that fit in a JSON record.
+    """
     return {
-        "accuracy": accuracy(p, labels),
-        "macro_f1": macro_f1(p, labels),
-        "auroc": auroc(p, labels),
-        "confusion": confusion_matrix(p, labels).tolist(),
+        "accuracy": accuracy(probabilities, labels),
+        "macro_f1": macro_f1(probabilities, labels),
+        "auroc": auroc(probabilities, labels),
+        "confusion": confusion_matrix(probabilities, labels).tolist(),
         "n": len(labels),
     }
 

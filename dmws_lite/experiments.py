@@ -1,29 +1,35 @@
-"""Runs as records: what was asked, what came out, with what, when. A figure of the book is drawn from these files.
+"""Runs as records: what was asked, what came out, with what, when. The book's tables are made from these files.
 
-``python -m dmws_lite.experiments first-numbers --data FOLDER`` makes the records on real images in notebook 03,
-``python -m dmws_lite.experiments phantom-ablations`` those on phantoms in notebook 05.
+A :class:`Run` is a full description, :func:`execute` carries it out, and the record that comes back is one JSON file
+named by a hash of the description. :mod:`dmws_lite.grids` makes many.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import hashlib
 import json
+import math
 import platform
-import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+import string
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import timm
 import torch
+from torch import nn
 
-from .data import Images, load_images, split
-from .initialisation import METHODS, start_students
+from .data import Images, Split, load_images, split
+from .indices import check_rule
+from .initialisation import METHODS, WITH_AUXILIARY, start_students
 from .resources import data_path, write_atomic
+from .strategies import STRATEGIES, Strategy, make_strategy
 from .teachers import PAIRS, load_teacher, make_student
-from .training import TrainConfig, fit
+from .training import Result, TrainConfig, fit
+
+# Settings that came after the first records: at these values they are left out of the hash, so old names stay valid.
+_LATER = {"steps": 0, "strategy": "", "measurements": 10}
 
 
 @dataclass(frozen=True)
@@ -33,11 +39,11 @@ class Run:
     Attributes:
         dataset: source for :func:`dmws_lite.data.load_images`, such as ``"mri"`` or ``"phantom-mri"``.
         pair: teacher and student, a name in ``dmws_lite.teachers.PAIRS``.
-        method: one of ``dmws_lite.initialisation.METHODS``.
+        method: how the students start, one of ``dmws_lite.initialisation.METHODS``.
         fraction: share of the training part that is used, in (0, 1].
         seed: of split, initialisation, order and augmentation.
         size: image side in pixels.
-        epochs: passes over the training images.
+        epochs: passes over the training images; 0 where ``steps`` says how long.
         batch_size: images per step.
         learning_rate: peak.
         alpha: weight of the cross-entropy.
@@ -45,6 +51,10 @@ class Run:
         tau: temperature.
         rule: rule of element selection.
         split_rule: ``"grouped"`` keeps identical files on one side, ``"random"`` is the paper's split.
+        steps: at least this many optimiser steps, rounded up to whole epochs; 0 where ``epochs`` says how long.
+        strategy: one of ``dmws_lite.strategies.STRATEGIES``; "" for equation 5 where the method has an auxiliary and
+            labels only where it has none.
+        measurements: how often the test images are measured during the run, for the curve.
     """
 
     dataset: str
@@ -53,7 +63,7 @@ class Run:
     fraction: float
     seed: int
     size: int
-    epochs: int
+    epochs: int = 0
     batch_size: int = 32
     learning_rate: float = 1e-3
     alpha: float = 0.6
@@ -61,62 +71,228 @@ class Run:
     tau: float = 3.0
     rule: str = "uniform"
     split_rule: str = "grouped"
+    steps: int = 0
+    strategy: str = ""
+    measurements: int = 10
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} is unknown; choose one of {', '.join(METHODS)}")
-        if self.pair not in PAIRS:
-            raise ValueError(f"pair={self.pair!r} is unknown; choose one of {', '.join(PAIRS)}")
+        choices = {"method": METHODS, "pair": tuple(PAIRS), "strategy": ("", *STRATEGIES)}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                told = ", ".join(k for k in known if k)
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {told}")
+        check_rule(self.rule)
+        for name in ("seed", "size", "epochs", "steps", "measurements"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name}={value!r} is out of range; choose an integer of at least 0")
+        if bool(self.epochs) == bool(self.steps):
+            raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give exactly one of them, above 0")
+        if isinstance(self.fraction, bool) or not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction={self.fraction!r} is out of range; choose a share in (0, 1], such as 0.05")
+        if self.split_rule not in ("grouped", "random"):
+            raise ValueError(f"split_rule={self.split_rule!r} is unknown; choose grouped or random")
+        strategy, has = STRATEGIES[self.strategy_name], self.method in WITH_AUXILIARY
+        if strategy.uses_auxiliary != has:
+            told = f"needs one of {', '.join(WITH_AUXILIARY)}" if strategy.uses_auxiliary else "goes without"
+            raise ValueError(
+                f"method={self.method!r} with strategy={self.strategy!r}: the strategy {told} an auxiliary"
+            )
+        self.config(1)  # the numbers that training checks
+
+    @property
+    def strategy_name(self) -> str:
+        """The strategy that is used, spelled out."""
+        return self.strategy or ("skd" if self.method in WITH_AUXILIARY else "labels")
 
     @property
     def name(self) -> str:
         """File name of the record: readable, with a hash over every setting."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
-        return f"{self.dataset}-{self.pair}-{self.method}-{self.fraction:g}-s{self.seed}-{digest}"
+        settings = {k: v for k, v in asdict(self).items() if k not in _LATER or v != _LATER[k]}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+        method = f"{self.method}-{self.strategy}" if self.strategy else self.method
+        return f"{self.dataset}-{self.pair}-{method}-{self.fraction:g}-s{self.seed}-{digest}"
+
+    def epochs_for(self, images: int) -> int:
+        """Return the number of epochs on that many training images."""
+        return self.epochs or math.ceil(self.steps / math.ceil(images / self.batch_size))
+
+    def config(self, images: int, progress: bool = False) -> TrainConfig:
+        """Return the settings for :func:`dmws_lite.training.fit` on that many training images."""
+        shared = {f.name for f in fields(TrainConfig)} & asdict(self).keys() - {"epochs"}
+        epochs = self.epochs_for(images)
+        return TrainConfig(
+            **{name: getattr(self, name) for name in shared},
+            epochs=epochs,
+            evaluate_every=math.ceil(epochs / max(1, self.measurements)),
+            progress=progress,
+        )
 
 
-def execute(run: Run, images: Images, progress: bool = False, command: str = "") -> dict:
+@dataclass
+class Shelf:
+    """What runs share: images, splits, teachers and trained networks, each loaded or made once.
+
+    Only the latest of each kind is kept, so runs should come in an order that keeps equal ones together.
+
+    Attributes:
+        root: folder of the data sets, see :func:`dmws_lite.data.load_images`.
+    """
+
+    root: str | Path | None = None
+    _kept: dict[str, tuple[object, object]] = field(default_factory=dict, repr=False)
+
+    def _once(self, kind: str, key: object, make: Callable[[], object]) -> object:
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept.pop(kind, None)  # frees the old one before the new one is made
+            self._kept[kind] = (key, make())
+        return self._kept[kind][1]
+
+    def images(self, run: Run) -> Images:
+        """Return the run's images."""
+        return self._once("images", (run.dataset, run.size), lambda: load_images(run.dataset, self.root, size=run.size))
+
+    def split(self, run: Run) -> Split:
+        """Return the run's split."""
+        key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule)
+        return self._once("split", key, lambda: split(self.images(run), run.fraction, run.seed, rule=run.split_rule))
+
+    def teacher(self, run: Run) -> nn.Module:
+        """Return the run's teacher."""
+        return self._once("teacher", run.pair, lambda: load_teacher(run.pair, quiet=True))
+
+    def students(self, run: Run, method: str | None = None) -> tuple[nn.Module, nn.Module | None]:
+        """Return fresh students of the run."""
+        classes = len(self.images(run).classes)
+        return start_students(
+            method or run.method,
+            self.teacher(run),
+            lambda: make_student(run.pair, classes, run.size),
+            run.seed,
+            run.rule,
+        )
+
+    def strategy(self, run: Run) -> Strategy:
+        """Return the run's strategy; a frozen network that it needs is trained first, with labels only."""
+        kind = STRATEGIES[run.strategy_name]
+        numbers = {"alpha": run.alpha, "tau": run.tau} if run.strategy_name in ("skd", "hybrid") else {}
+        if not kind.needs:
+            return make_strategy(run.strategy_name, **numbers)
+        method = {"self": "cm1", "teacher": "teacher"}[kind.needs]
+        shared = (
+            "dataset",
+            "pair",
+            "fraction",
+            "seed",
+            "size",
+            "epochs",
+            "steps",
+            "batch_size",
+            "learning_rate",
+            "rule",
+        )
+        key = (method, run.split_rule, *(getattr(run, name) for name in shared))
+
+        def train() -> nn.Module:
+            data = self.split(run)
+            main, _ = self.students(run, method)
+            fit(main, None, data, run.config(len(data.train)))
+            return main
+
+        return make_strategy(run.strategy_name, self._once("frozen", key, train), **numbers)
+
+
+def execute(
+    run: Run,
+    shelf: Shelf | None = None,
+    progress: bool = False,
+    command: str = "",
+    on_epoch: Callable[[dict], bool | None] | None = None,
+) -> dict:
     """Carry out one run.
 
     Args:
         run: its description.
-        images: the images of ``run.dataset`` at ``run.size``.
+        shelf: what it shares with other runs.
         progress: show a bar.
         command: the command line, for the record.
+        on_epoch: see :func:`dmws_lite.training.fit`.
 
     Returns:
-        The record: the description, ``split``, ``history``, ``metrics``, ``aux_metrics``, ``seconds``, ``device``,
-        ``versions``, ``date`` and ``command``, all plain numbers and text.
+        The record: the description, ``classes``, ``split`` (sizes, SHA-256 of its indices, number and positions of test
+        images with a copy in the training part), ``history``, ``metrics`` and ``aux_metrics`` (with the confusion
+        matrix), ``predicted`` and ``labels`` (one character per test image, where there are at most 36 classes),
+        ``seconds``, ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text.
     """
-    data = split(images, run.fraction, run.seed, rule=run.split_rule)
-    teacher = load_teacher(run.pair, quiet=True)
-    main, aux = start_students(
-        run.method, teacher, lambda: make_student(run.pair, len(images.classes), run.size), run.seed, run.rule
-    )
-    shared = {f.name for f in fields(TrainConfig)} & asdict(run).keys()
-    config = TrainConfig(**{name: getattr(run, name) for name in shared}, progress=progress)
-    result = fit(main, aux, data, config)
+    shelf = shelf or Shelf()
+    data = shelf.split(run)
+    main, aux = shelf.students(run)
+    strategy = shelf.strategy(run)
+    config = run.config(len(data.train), progress)
+    memory = _PeakMemory()
+    result = fit(main, aux, data, config, on_epoch, strategy)
+    return {**asdict(run), **_outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}
+
+
+def _outcome(result: Result, data: Split) -> dict:
+    classes = data.train.classes
+    seen = set(data.train.digests)
+    copies = [place for place, digest in enumerate(data.test.digests) if digest in seen]
+    parts = {"train": len(data.train), "test": len(data.test), "digest": data.digest, "leaked": data.leaked}
     return {
-        **asdict(run),
-        "classes": list(images.classes),
-        "split": {
-            "train": len(data.train),
-            "test": len(data.test),
-            "digest": data.digest,
-            "leaked": data.leaked,
-        },
+        "classes": list(classes),
+        "split": {**parts, "leaked_at": copies},
         "metrics": result.metrics,
         "aux_metrics": result.aux_metrics,
-        "history": [
-            {k: round(v, 6) if isinstance(v, float) and k != "remaining" else v for k, v in row.items()}
-            for row in result.history
-        ],
+        "history": [{k: _short(v) for k, v in row.items()} for row in result.history],
+        "predicted": _digits(result.predicted, len(classes)),
+        "labels": _digits(data.test.labels.tolist(), len(classes)),
         "seconds": round(result.seconds, 2),
         "device": device_name(result.device),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "command": command,
     }
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+_DIGITS = string.digits + string.ascii_lowercase
+
+
+def _digits(numbers: Iterable[int], classes: int) -> str:
+    """Write class numbers as one character each, so that a thousand predictions are one line of the record."""
+    return "".join(_DIGITS[n] for n in numbers) if classes <= len(_DIGITS) else ""
+
+
+def class_numbers(text: str) -> list[int]:
+    """Read ``predicted`` or ``labels`` of a record back: the class number of every test image."""
+    return [_DIGITS.index(c) for c in text]
+
+
+class _PeakMemory:
+    """The largest memory in use since it was made: of the GPU's tensors, or of the whole process on a Linux CPU."""
+
+    def __init__(self) -> None:
+        self._gpu = torch.cuda.is_available()
+        self._reset = False
+        if self._gpu:
+            torch.cuda.reset_peak_memory_stats()
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark, see proc(5)
+            self._reset = True
+        except OSError:
+            pass  # not Linux, or not allowed: then the peak is unknown
+
+    def mib(self) -> int | None:
+        if self._gpu:
+            return round(torch.cuda.max_memory_allocated() / 2**20)
+        if not self._reset:
+            return None
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(int(next(line.split()[1] for line in lines if line.startswith("VmHWM:"))) / 1024)
 
 
 def device_name(device: str) -> str:
@@ -126,9 +302,19 @@ def device_name(device: str) -> str:
     return f"{device}, {torch.get_num_threads()} threads" if device == "cpu" else device
 
 
+# -- records on disk --------------------------------------------------------------------------------------------------
+
+
 def write_record(folder: str | Path, run: Run, record: Mapping) -> Path:
-    """Write a record as JSON, atomically."""
-    return write_atomic(Path(folder) / f"{run.name}.json", json.dumps(record, indent=1) + "\n")
+    """Write a record as JSON, atomically: one line per setting and one per epoch."""
+    lines = []
+    for key, value in record.items():
+        if key == "history":
+            rows = ",\n  ".join(json.dumps(row) for row in value)
+            lines.append(f' "history": [\n  {rows}\n ]')
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(value)}")
+    return write_atomic(Path(folder) / f"{run.name}.json", "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read_records(folder: str | Path | None = None, **wanted: object) -> list[dict]:
@@ -139,7 +325,8 @@ def read_records(folder: str | Path | None = None, **wanted: object) -> list[dic
         wanted: keep records with these values, such as ``method="ours"``.
 
     Returns:
-        The records, ordered by file name; an empty list where none match.
+        The records, ordered by file name; an empty list where none match. Settings that older records do not have are
+        filled with the values that they stand for.
 
     Raises:
         ValueError: a file is not a record; its name and the remedy are said.
@@ -151,9 +338,17 @@ def read_records(folder: str | Path | None = None, **wanted: object) -> list[dic
             record = json.loads(path.read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path.name} is not a record ({error}); delete it and run the command again") from error
-        if "metrics" in record and all(record.get(key) == value for key, value in wanted.items()):
+        if "metrics" not in record:
+            continue
+        record = {**_LATER, **record}
+        if all(record.get(key) == value for key, value in wanted.items()):
             found.append(record)
     return found
+
+
+def run_of(record: Mapping) -> Run:
+    """Return the description that a record was made from."""
+    return Run(**{f.name: record[f.name] for f in fields(Run) if f.name in record})
 
 
 def accuracies(records: Iterable[Mapping]) -> dict[str, list[float]]:
@@ -163,84 +358,3 @@ def accuracies(records: Iterable[Mapping]) -> dict[str, list[float]]:
     for record in ordered:
         values.setdefault(record["method"], []).append(record["metrics"]["accuracy"])
     return values
-
-
-def do_missing(runs: Iterable[Run], root: str | Path | None, folder: str | Path, command: str = "") -> int:
-    """Carry out the runs that have no record yet; return how many that were.
-
-    Runs of one data set and size read the images once. A kill loses at most the run in progress.
-    """
-    todo = [run for run in runs if not (Path(folder) / f"{run.name}.json").exists()]
-    todo.sort(key=lambda run: (run.dataset, run.size))
-    kept: dict[tuple[str, int], Images] = {}
-    for number, run in enumerate(todo, start=1):
-        key = (run.dataset, run.size)
-        if key not in kept:
-            kept = {key: load_images(run.dataset, root, size=run.size)}
-        record = execute(run, kept[key], command=command)
-        write_record(folder, run, record)
-        print(f"[{number}/{len(todo)}] {run.name}: accuracy {record['metrics']['accuracy']:.3f}", flush=True)
-    return len(todo)
-
-
-def first_numbers() -> list[Run]:
-    """Describe the first real result: CM2, CM1 and ours on real brain MRI at 5%, two pairs, three seeds."""
-    sizes = {"convnext_pocket": 64, "efficientnet_lite0": 112}
-    return [
-        Run("mri", pair, method, 0.05, seed, size, epochs=60)
-        for pair, size in sizes.items()
-        for seed in range(3)
-        for method in ("cm2", "cm1", "ours")
-    ]
-
-
-def phantom_ablations() -> list[Run]:
-    """Describe the runs behind notebook 05: one thing changed at a time, on phantoms, three seeds.
-
-    Values of alpha, beta and tau bracket the paper's choice (figure 6); rules are table 7, swapped roles table 5.
-    """
-
-    def point(**changed: object) -> list[Run]:
-        settings = {"method": "ours", **changed}
-        return [
-            Run("phantom-mri", "convnext_pocket", fraction=0.1, seed=s, size=64, epochs=60, **settings)
-            for s in range(3)
-        ]
-
-    runs = [run for method in METHODS for run in point(method=method)]
-    for name, values in SWEEPS.items():
-        runs += [run for value in values for run in point(**{name: value})]
-    return list(dict.fromkeys(runs))  # the paper's choice is a point of every sweep
-
-
-SWEEPS = {
-    "alpha": (0.2, 0.6, 1.0),
-    "beta": (0.0, 0.9, 0.99, 1.0),
-    "tau": (1.0, 3.0, 9.0),
-    "rule": ("uniform", "consecutive", "random", "random_inconsistent"),
-}
-GRIDS = {"first-numbers": first_numbers, "phantom-ablations": phantom_ablations}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point of ``python -m dmws_lite.experiments``."""
-    parser = argparse.ArgumentParser(prog="python -m dmws_lite.experiments", description=__doc__)
-    parser.add_argument("what", choices=GRIDS, help="which set of runs to complete")
-    parser.add_argument(
-        "--data", help="folder that holds brain-tumor-mri-dataset, or that folder itself (first-numbers)"
-    )
-    parser.add_argument("--out", help="folder of the records (default: data/results/ and the name of the set)")
-    given = parser.parse_args(arguments)
-    out = given.out or f"data/results/{given.what.replace('-', '_')}"
-    command = f"python -m dmws_lite.experiments {given.what}" + (" --data FOLDER" if given.data else "")
-    try:
-        done = do_missing(GRIDS[given.what](), given.data, out, command)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{done} runs made, the others were there; records in {out}")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -12,8 +12,10 @@ from .selection import dual_students, select_weights
 
 # ours: dual selection; ours_swap: roles exchanged (table 5); cm1: one selection, labels only; cm2: timm's default;
 # cm3: Xavier; cm4: Kaiming (tables 2 to 4). same_start is not in the paper: the auxiliary begins as a copy of main,
-# so that the effect of distillation and the effect of the *dual* start can be told apart.
-METHODS = ("ours", "ours_swap", "same_start", "cm1", "cm2", "cm3", "cm4")
+# so that the effect of distillation and the effect of the *dual* start can be told apart. Nor is teacher: the whole
+# teacher, fine-tuned, as an upper bound.
+METHODS = ("ours", "ours_swap", "same_start", "cm1", "cm2", "cm3", "cm4", "teacher")
+WITH_AUXILIARY = ("ours", "ours_swap", "same_start")
 
 
 @torch.no_grad()
@@ -65,8 +67,20 @@ def start_students(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         main = make_student()
+        if method == "teacher":
+            return _whole_teacher(teacher, main), None
         if method in ("cm3", "cm4"):
             initialise(main, "xavier" if method == "cm3" else "kaiming")
     if method in ("cm1", "same_start"):
         select_weights(teacher, main, rule=rule, part=0, seed=seed)
     return main, copy.deepcopy(main).eval().requires_grad_(False) if method == "same_start" else None
+
+
+def _whole_teacher(teacher: nn.Module, student: nn.Module) -> nn.Module:
+    """Copy the teacher, with a fresh classifier and an input grid like the student's."""
+    whole = copy.deepcopy(teacher)
+    whole.reset_classifier(student.num_classes)
+    size = getattr(getattr(student, "patch_embed", None), "img_size", None)
+    if size is not None and hasattr(whole, "set_input_size"):
+        whole.set_input_size(img_size=size)
+    return whole.requires_grad_(True)

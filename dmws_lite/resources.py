@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -58,3 +60,23 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
+
+
+def keep_freed_memory() -> bool:
+    """Ask the C library (glibc) to keep freed memory for the next allocation instead of returning it to the system.
+
+    A training step frees and allocates the same large tensors again and again; when each round trip goes through the
+    system, its pages are cleared anew every time. What this gains is in ``benchmarks/README.md``. Harmless where it
+    does not apply.
+
+    Returns:
+        Whether it took effect; ``False`` on other systems and C libraries.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    trim_threshold, mmap_threshold = -1, -3  # parameter numbers of malloc.h
+    largest = 32 * 2**20  # glibc accepts no larger threshold
+    return bool(mallopt(trim_threshold, 2**31 - 1)) and bool(mallopt(mmap_threshold, largest))

@@ -1,7 +1,8 @@
 """One run: the main student learns, the auxiliary follows. Read :func:`fit` from top to bottom.
 
 The same loop trains every comparison of the paper: with an auxiliary it is the paper's method, with ``aux=None`` it is
-plain fine-tuning (CM1 when the weights were selected, CM2 to CM4 when they were drawn).
+plain fine-tuning (CM1 when the weights were selected, CM2 to CM4 when they were drawn), and with a strategy of
+:mod:`dmws_lite.strategies` it is any other kind of distillation.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -26,12 +26,12 @@ from .distill import (
     check_beta,
     check_tau,
     remaining_share,
-    skd_loss,
     update_auxiliary,
 )
-from .evaluation import accuracy, evaluate, predict_logits
+from .evaluation import accuracy, predict_logits, score
 from .inputs import input_statistics, normalise, pick_device, shift_and_flip
-from .resources import write_atomic
+from .resources import keep_freed_memory, write_atomic
+from .strategies import Batch, Strategy, make_strategy
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class Result:
         aux_metrics: the auxiliary's, or ``None`` without one.
         config: the settings.
         device: where it ran.
-        seconds: training time without the final measurement.
+        seconds: training time, the measurements of the history included.
+        predicted: main's class for every test image after the last epoch.
     """
 
     history: list[dict] = field(default_factory=list)
@@ -120,6 +121,7 @@ class Result:
     config: TrainConfig | None = None
     device: str = "cpu"
     seconds: float = 0.0
+    predicted: list[int] = field(default_factory=list)
 
     def column(self, name: str) -> tuple[list[int], list[float]]:
         """Return the epochs and the values of one column of the history, where it was measured."""
@@ -141,6 +143,7 @@ def fit(
     data: Split,
     config: TrainConfig | None = None,
     on_epoch: Callable[[dict], bool | None] | None = None,
+    strategy: Strategy | None = None,
 ) -> Result:
     """Train the main student on a few labelled images, helped by the auxiliary (figure 2 of the paper).
 
@@ -150,15 +153,22 @@ def fit(
         data: training and test images, see :func:`dmws_lite.data.split`.
         config: settings; the defaults are the paper's alpha and beta with a short schedule.
         on_epoch: called with each row of the history; return ``False`` to stop after this epoch.
+        strategy: how main is taught, see :mod:`dmws_lite.strategies`; equation 5 where there is an auxiliary, labels
+            only where there is none.
 
     Returns:
         The history and the metrics on the test images.
 
     Raises:
-        ValueError: the two students are not of one architecture, or the checkpoint belongs to another run.
+        ValueError: the two students are not of one architecture, the strategy lacks its auxiliary or has no use for
+            the one given, or the checkpoint belongs to another run.
     """
     config = config or TrainConfig()
+    strategy = strategy or _usual_strategy(aux, config)
+    _check_auxiliary(strategy, aux)
     device = pick_device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     main, aux = main.to(device, memory_format=torch.channels_last), aux and aux.to(device).eval().requires_grad_(False)
     train_pixels, train_labels = data.train.pixels.to(device), data.train.labels.to(device)
     test_pixels, test_labels = data.test.pixels.to(device), data.test.labels
@@ -172,13 +182,19 @@ def fit(
     torch.manual_seed(config.seed)  # drop path and dropout draw from the global generator
     if aux is not None:
         aux.to(memory_format=torch.channels_last)
-        calibrate_batch_norm(aux, (normalise(part, mean, std) for part in train_pixels.split(config.batch_size * 4)))
+        calibrate_batch_norm(aux, (normalise(part, mean, std) for part in train_pixels.split(64)))
         update_auxiliary(aux, main, beta=1.0, buffers="keep")  # changes nothing; fails now if the two do not match
 
     result = Result(config=config, device=str(device))
-    state = _State(main, aux, optimizer, generator, result)
+    strategy.begin(data.train.labels, len(data.train.classes), config.epochs, device)
+    state = _State(main, aux, optimizer, generator, result, strategy)
     images_id = f"{data.train.name}/{len(data.train)}/{data.digest}"
-    first = state.load(config, images_id)
+    first, final = state.load(config, images_id), None
+
+    def draw(index: Tensor) -> Tensor:
+        pixels = shift_and_flip(train_pixels[index.to(device)], generator, config.shift, config.flip)
+        return normalise(pixels, mean, std)
+
     bar = tqdm(
         range(first, config.epochs), initial=first, total=config.epochs, unit="epoch", disable=not config.progress
     )
@@ -186,18 +202,20 @@ def fit(
         started = time.perf_counter()
         sums = {name: torch.zeros((), device=device) for name in ("loss", "ce", "kd")}
         main.train()
+        strategy.begin_epoch(epoch)
         for number, index in enumerate(_shuffled(len(train_labels), batches, generator)):
             step = epoch * batches + number
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, steps, config)
-            images = shift_and_flip(train_pixels[index.to(device)], generator, config.shift, config.flip)
-            images, targets = normalise(images, mean, std), train_labels[index.to(device)]
+            images, targets = draw(index), train_labels[index.to(device)]
             with autocast:
+                aux_logits = None
                 if aux is not None:  # first, and without a graph, so that its activations are gone before main's come
                     with torch.no_grad():
                         aux_logits = aux(images)
                 main_logits = main(images)
-            terms = _loss(main_logits, None if aux is None else aux_logits, targets, config)
+                batch = Batch(images, targets, index, main_logits, aux_logits, main, draw, generator)
+                terms = strategy.loss(batch)
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()  # equation 6, with AdamW in the place of plain descent
             optimizer.step()
@@ -209,42 +227,54 @@ def fit(
         row = {"epoch": epoch + 1, "step": done, "learning_rate": learning_rate_at(done - 1, steps, config)}
         row |= {name: value.item() for name, value in sums.items()}
         row["remaining"] = None if aux is None else remaining_share(config.beta, done)
-        last = epoch + 1 == config.epochs
-        row |= _measure(main, aux, test_pixels, test_labels) if last or (epoch + 1) % every == 0 else _NOT_MEASURED
+        final = None
+        if epoch + 1 == config.epochs or (epoch + 1) % every == 0:
+            final = predict_logits(main, test_pixels), None if aux is None else predict_logits(aux, test_pixels)
+        row |= _compared(final, test_labels)
         row["seconds"] = time.perf_counter() - started
         result.history.append(row)
         result.seconds += row["seconds"]
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+        if not math.isfinite(row["loss"]):
+            raise FloatingPointError(
+                f"the loss is {row['loss']} in epoch {epoch + 1}; lower learning_rate={config.learning_rate}"
+            )
         state.save(config, images_id)
         if on_epoch is not None and on_epoch(row) is False:
             break
 
     main.eval()
-    result.metrics = evaluate(main, test_pixels, test_labels)
-    result.aux_metrics = None if aux is None else evaluate(aux, test_pixels, test_labels)
+    if final is None:  # stopped early, or the checkpoint was of a run that had ended
+        final = predict_logits(main, test_pixels), None if aux is None else predict_logits(aux, test_pixels)
+    ours, theirs = final
+    result.metrics = score(ours.softmax(1).cpu(), test_labels)
+    result.aux_metrics = None if theirs is None else score(theirs.softmax(1).cpu(), test_labels)
+    result.predicted = ours.argmax(1).tolist()
     return result
 
 
-_NOT_MEASURED = {"main_accuracy": None, "aux_accuracy": None, "agreement": None}
+def _usual_strategy(aux: nn.Module | None, config: TrainConfig) -> Strategy:
+    return make_strategy("labels") if aux is None else make_strategy("skd", alpha=config.alpha, tau=config.tau)
 
 
-def _loss(main_logits: Tensor, aux_logits: Tensor | None, targets: Tensor, config: TrainConfig) -> dict[str, Tensor]:
-    if aux_logits is not None:
-        return skd_loss(main_logits, aux_logits, targets, config.alpha, config.tau)
-    ce = F.cross_entropy(main_logits.float(), targets)
-    return {"loss": ce, "ce": ce, "kd": torch.zeros_like(ce)}
+def _check_auxiliary(strategy: Strategy, aux: nn.Module | None) -> None:
+    name = type(strategy).__name__
+    if strategy.uses_auxiliary and aux is None:
+        raise ValueError(f"the strategy {name} learns from an auxiliary student; give aux=, or take another strategy")
+    if not strategy.uses_auxiliary and aux is not None:
+        raise ValueError(f"the strategy {name} has no use for an auxiliary student; give aux=None")
 
 
-def _measure(main: nn.Module, aux: nn.Module | None, pixels: Tensor, labels: Tensor) -> dict:
-    ours = predict_logits(main, pixels)
-    if aux is None:
-        return {**_NOT_MEASURED, "main_accuracy": accuracy(ours, labels)}
-    theirs = predict_logits(aux, pixels)
-    return {
-        "main_accuracy": accuracy(ours, labels),
-        "aux_accuracy": accuracy(theirs, labels),
-        "agreement": (ours.argmax(1) == theirs.argmax(1)).double().mean().item(),
-    }
+def _compared(logits: tuple[Tensor, Tensor | None] | None, labels: Tensor) -> dict:
+    """Make the measured columns of a row of the history; empty where nothing was measured."""
+    row: dict[str, float | None] = {"main_accuracy": None, "aux_accuracy": None, "agreement": None}
+    if logits is not None:
+        ours, theirs = logits
+        row["main_accuracy"] = accuracy(ours, labels)
+        if theirs is not None:
+            row["aux_accuracy"] = accuracy(theirs, labels)
+            row["agreement"] = (ours.argmax(1) == theirs.argmax(1)).double().mean().item()
+    return row
 
 
 def _shuffled(n: int, batches: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -275,12 +305,14 @@ class _State:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     result: Result
+    strategy: Strategy
 
     def save(self, config: TrainConfig, images_id: str) -> None:
         if config.checkpoint is None:
             return
         content = {
-            "settings": _settings(config, images_id, self.aux is not None),
+            "settings": _settings(config, images_id, self.aux is not None, self.strategy),
+            "strategy": self.strategy.state(),
             "main": self.main.state_dict(),
             "aux": None if self.aux is None else self.aux.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -302,7 +334,7 @@ class _State:
             content = torch.load(config.checkpoint, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, OSError, ValueError) as error:
             raise ValueError(f"the checkpoint {config.checkpoint} cannot be read; delete it to start anew") from error
-        mine = _settings(config, images_id, self.aux is not None)
+        mine = _settings(config, images_id, self.aux is not None, self.strategy)
         other = [name for name in mine if content["settings"].get(name) != mine[name]]
         if other:
             raise ValueError(
@@ -313,6 +345,7 @@ class _State:
         if self.aux is not None:
             self.aux.load_state_dict(content["aux"])
         self.optimizer.load_state_dict(content["optimizer"])
+        self.strategy.restore(content["strategy"])
         self.generator.set_state(content["order"])
         torch.set_rng_state(content["global"])
         if content["cuda"] and torch.cuda.is_available():
@@ -321,7 +354,7 @@ class _State:
         return len(self.result.history)
 
 
-def _settings(config: TrainConfig, images_id: str, with_aux: bool) -> dict:
+def _settings(config: TrainConfig, images_id: str, with_aux: bool, strategy: Strategy) -> dict:
     """The settings that decide the numbers; where the file lies and whether a bar is shown do not."""
     settings = asdict(replace(config, checkpoint=None, progress=True))
-    return {**settings, "images": images_id, "auxiliary": with_aux}
+    return {**settings, "images": images_id, "auxiliary": with_aux, "strategy": strategy.settings()}

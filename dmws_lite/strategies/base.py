@@ -1,0 +1,105 @@
+"""What every distillation strategy is: a small object with a loss, and perhaps a memory, over pure functions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclasses.dataclass
+class Batch:
+    """What a strategy sees of one training step.
+
+    Attributes:
+        images: normalised inputs, ``(N, 3, H, W)``.
+        targets: ``(N,)`` class numbers.
+        index: ``(N,)`` positions of the images in the training set, on the CPU.
+        logits: ``(N, K)`` of the main student, with its graph.
+        aux_logits: ``(N, K)`` of the auxiliary without a graph, or ``None``.
+        main: the main student, in train mode.
+        draw: gives freshly augmented, normalised images of other positions of the training set.
+        generator: CPU generator of the run; drawing from it keeps a run repeatable and resumable.
+    """
+
+    images: Tensor
+    targets: Tensor
+    index: Tensor
+    logits: Tensor
+    aux_logits: Tensor | None
+    main: nn.Module
+    draw: Callable[[Tensor], Tensor]
+    generator: torch.Generator
+
+
+@dataclasses.dataclass
+class Strategy:
+    """Base class. A strategy overrides :meth:`loss`, and the others where it has a memory.
+
+    Class attributes:
+        uses_auxiliary: the loss reads ``batch.aux_logits``; the run needs an auxiliary student.
+        needs: ``""``, or which frozen network the constructor must be given as ``frozen``: ``"self"`` (the same
+            student, trained with labels only) or ``"teacher"`` (the whole teacher, fine-tuned on the same images).
+    """
+
+    uses_auxiliary = False
+    needs = ""
+
+    def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
+        """Prepare for a run: the training labels in their order, the number of classes, the length."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Be told the epoch, counted from 0."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``{"loss", "ce", "kd"}``: the total and its two parts."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the memory as tensors, for a checkpoint."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` gave."""
+
+    def settings(self) -> dict[str, object]:
+        """Return the name and the numbers of this strategy: two runs with equal settings have the same loss."""
+        numbers = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if isinstance(getattr(self, field.name), (int, float, str))
+        }
+        return {"strategy": type(self).__name__, **numbers}
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise ``ValueError`` unless a weight lies in [0, 1]."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{name}={value!r} is out of range; choose a number in [0, 1]")
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return ``-sum_k q_k log p_k``, averaged over the batch, in fp32.
+
+    Args:
+        logits: ``(N, K)``.
+        targets: ``(N, K)`` probabilities; taken as constants.
+    """
+    return -(targets.detach().float() * F.log_softmax(logits.float(), dim=1)).sum(1).mean()
+
+
+def softened_kl(logits: Tensor, teacher_logits: Tensor, tau: float) -> Tensor:
+    """Return the KL divergence of predictions from a teacher's, both softened by tau (equation 3 of the paper).
+
+    The mean over the batch of the sum over classes, in fp32, without the factor ``tau**2``.
+
+    Args:
+        logits: ``(N, K)`` of the network that learns.
+        teacher_logits: ``(N, K)``; taken as constants.
+        tau: temperature, > 0.
+    """
+    q = F.softmax(teacher_logits.detach().float() / tau, dim=1)
+    return F.kl_div(F.log_softmax(logits.float() / tau, dim=1), q, reduction="batchmean")

@@ -1,0 +1,40 @@
+"""Labels only, plain or smoothed: the baselines without any distillation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .base import Batch, Strategy, check_share
+
+
+@dataclass
+class Labels(Strategy):
+    """Cross-entropy with the labels, equation 4: fine-tuning as in CM1 to CM4."""
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        ce = F.cross_entropy(batch.logits.float(), batch.targets)
+        return {"loss": ce, "ce": ce, "kd": torch.zeros_like(ce)}
+
+
+@dataclass
+class LabelSmoothing(Strategy):
+    """Cross-entropy with smoothed labels (Szegedy et al. 2016): does softness alone explain the gain?
+
+    Attributes:
+        smoothing: share of the target that is spread evenly over all classes, in [0, 1].
+    """
+
+    smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_share("smoothing", self.smoothing)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        logits = batch.logits.float()
+        total = F.cross_entropy(logits, batch.targets, label_smoothing=self.smoothing)
+        ce = F.cross_entropy(logits, batch.targets)
+        return {"loss": total, "ce": ce, "kd": torch.zeros_like(ce)}
