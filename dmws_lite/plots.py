@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from .data import Images
-from .evaluation import summarise
+from .evaluation import Summary, summarise
 from .training import Result
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
@@ -42,6 +42,7 @@ METHODS = {
     "cm2": ("CM2: timm default", RED, "D"),
     "cm3": ("CM3: Xavier", GREY, "s"),
     "cm4": ("CM4: Kaiming", ORANGE, "X"),
+    "teacher": ("whole teacher, fine-tuned", "#000000", "*"),
 }
 
 STYLE = {
@@ -334,4 +335,26 @@ def curves(
         ax.axvline(mark, color=GREY, linestyle="--", linewidth=1.2, label="the paper's choice")
     ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
     ax.legend()
+    return figure
+
+
+def differences(rows: Mapping[str, Summary], title: str, xlabel: str = "difference of test accuracies") -> Figure:
+    """Show differences with their 95% intervals, one a row; filled where the interval leaves out zero.
+
+    Args:
+        rows: label -> difference, with its single values where they are known.
+        title: heading; say data set and number of seeds.
+        xlabel: what is subtracted from what.
+    """
+    figure, ax = new_figure(height=0.33 * max(len(rows), 1) + 1.4)
+    for row, one in enumerate(rows.values()):
+        apart = one.low > 0 or one.high < 0
+        colour = BLUE if apart else GREY
+        ax.plot(one.values, [row] * len(one.values), "|", color=colour, alpha=0.6, markersize=7)
+        ax.plot([one.low, one.high], [row, row], color=colour, linewidth=2)
+        ax.plot(one.mean, row, "o", color=colour, markerfacecolor=colour if apart else "white", markersize=6)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.4, -0.6))
+    ax.grid(axis="y", visible=False)
     return figure

@@ -11,15 +11,14 @@ terminal as Markdown::
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from .experiments import read_records
 from .resources import data_path
+from .table import Cell, Table
 
 DATASETS = {"xray": "Chest X-ray", "ct": "Lung CT", "mri": "Brain MRI"}
 METHODS = {
@@ -30,6 +29,7 @@ METHODS = {
     "cm2": "CM2: timm default start",
     "cm3": "CM3: Xavier start",
     "cm4": "CM4: Kaiming start",
+    "teacher": "Whole teacher, fine-tuned",
     "skd": "Dual + SKD (“Ours”)",
     "cskd": "Dual + CS-KD",
     "tfkd": "Dual + TF-KD",
@@ -57,68 +57,7 @@ NOT_MEASURED = "not measured yet"
 
 Record = Mapping[str, object]
 # What else shapes a run; runs that differ here are never averaged.
-_SETTINGS = ("size", "epochs", "batch_size", "learning_rate", "alpha", "beta", "tau", "split_rule")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One table cell: ``strong`` marks the best of its column, ``span`` joins columns, ``head`` labels the row."""
-
-    text: str
-    strong: bool = False
-    span: int = 1
-    head: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A small table that a browser, a screen reader and a terminal can all read."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
-        body = "".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in self.rows)
-        notes = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in self.notes)
-        title = html.escape(self.title)
-        # Wide tables scroll inside their own region, so that a telephone does not scroll the whole page;
-        # tabindex lets a keyboard reach that region.
-        return (
-            f'<div role="region" tabindex="0" aria-label="{title}" style="overflow-x:auto">'
-            f'<table class="table" style="font-size:0.85em"><caption style="caption-side:top">{title}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
-        )
-
-    def _repr_markdown_(self) -> str:
-        lines = [f"**{self.title}**", "", _markdown_row(self.header), _markdown_row(["---"] * len(self.header))]
-        for row in self.rows:
-            texts = []
-            for cell in row:
-                texts += [f"**{cell.text}**" if cell.strong else cell.text] + [""] * (cell.span - 1)
-            lines.append(_markdown_row(texts))
-        for note in self.notes:
-            lines += ["", note]
-        return "\n".join(lines) + "\n"
-
-    __str__ = _repr_markdown_
-
-
-def _html_cell(cell: Cell) -> str:
-    text = html.escape(cell.text)
-    span = f' colspan="{cell.span}"' if cell.span > 1 else ""
-    if cell.head:
-        return f'<th scope="row"{span}>{text}</th>'
-    text = f"<strong>{text}</strong>" if cell.strong else text
-    # A number and its spread stay on one line; words may wrap.
-    style = ' style="white-space:nowrap"' if text.count("±") == 1 else ""
-    return f"<td{span}{style}>{text}</td>"
-
-
-def _markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", r"\|") for text in texts) + " |"
+_SETTINGS = ("size", "epochs", "steps", "batch_size", "learning_rate", "alpha", "beta", "tau", "split_rule")
 
 
 def paper_numbers() -> dict:
@@ -154,6 +93,7 @@ def our_numbers(
     for record in read_records() if records is None else records:
         same = (record["dataset"], record["pair"], record["method"]) == (dataset, pair, method)
         same = same and record.get("rule", "uniform") == rule and math.isclose(float(record["fraction"]), fraction)
+        same = same and not record.get("strategy")
         if not same or metric not in record["metrics"]:
             continue
         settings = settings or _settings(record)
@@ -175,7 +115,8 @@ def _told_settings(settings: Sequence[tuple[str, object]]) -> str:
     """Put settings into words; alpha and beta only where they are not the paper's."""
     known = dict(settings)
     words = [f"{known['size']} px"] if "size" in known else []
-    words += [f"{known['epochs']} epochs"] if "epochs" in known else []
+    words += [f"{known['epochs']} epochs"] if known.get("epochs") else []
+    words += [f"{known['steps']} steps"] if known.get("steps") else []
     words += [f"{known['split_rule']} split"] if "split_rule" in known else []
     words += [
         f"{name}={known[name]}" for name, paper in (("alpha", 0.6), ("beta", 0.9)) if known.get(name, paper) != paper
@@ -291,6 +232,7 @@ def _same_task(record: Record) -> bool:
         (classes is None or len(classes) == CLASSES.get(record["dataset"]))
         and math.isclose(float(record.get("alpha", 0.6)), 0.6)
         and math.isclose(float(record.get("beta", 0.9)), 0.9)
+        and not record.get("strategy")
     )
 
 
@@ -390,6 +332,7 @@ def own_table(records: Sequence[Record] | None = None) -> Table:
         told = METHODS.get(r["method"], str(r["method"]))
         rule = r.get("rule", "uniform")
         told += f", {rule} rule" if rule != "uniform" else ""
+        told += f", taught by {r['strategy']}" if r.get("strategy") else ""
         key = (data, r["pair"], r["fraction"], told, _settings(r))
         values = groups.setdefault(key, {})
         if r["seed"] in values:
