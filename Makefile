@@ -13,13 +13,14 @@ STAMP = $(VENV)/.installed
 # The kernel of this environment goes before one of the same name in the user's home.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help book test lab bench lint format stamp clean distclean
+.PHONY: help book test lab bench bench-loop lint format stamp clean distclean
 
 help:
 	@echo "make book       execute the notebooks and build the book into _build/html"
 	@echo "make test       all tests, the notebooks among them"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make bench      measure time and memory (benchmarks/bench.py)"
+	@echo "make bench-loop measure what each choice of the training loop gains (benchmarks/loop.py)"
 	@echo "make lint       style, spelling and notebook checks, changing nothing"
 	@echo "make format     put style right where a tool can"
 	@echo "make stamp      write the repository's address (pyproject.toml) into the notebooks"
@@ -38,6 +39,9 @@ lab: $(STAMP)
 
 bench: $(STAMP)
 	@$(RUN) benchmarks/bench.py
+
+bench-loop: $(STAMP)
+	@$(RUN) benchmarks/loop.py --compile
 
 lint: $(STAMP)
 	@$(RUN) -m ruff check .

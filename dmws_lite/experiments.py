@@ -231,10 +231,11 @@ def execute(
     config = run.config(len(data.train), progress)
     memory = _PeakMemory()
     result = fit(main, aux, data, config, on_epoch, strategy)
-    return {**asdict(run), **_outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}
+    return {**asdict(run), **outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}
 
 
-def _outcome(result: Result, data: Split) -> dict:
+def outcome(result: Result, data: Split) -> dict:
+    """Return what a record says of a finished training, see :func:`execute`."""
     classes = data.train.classes
     seen = set(data.train.digests)
     copies = [place for place, digest in enumerate(data.test.digests) if digest in seen]
@@ -317,11 +318,12 @@ def write_record(folder: str | Path, run: Run, record: Mapping) -> Path:
     return write_atomic(Path(folder) / f"{run.name}.json", "{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def read_records(folder: str | Path | None = None, **wanted: object) -> list[dict]:
+def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: object) -> list[dict]:
     """Read records, those that come with the project by default.
 
     Args:
         folder: where they lie, sub-folders included; ``None`` for the project's own ``data/results``.
+        grid: only those of one grid, such as ``"ablations"``: the sub-folder of that name.
         wanted: keep records with these values, such as ``method="ours"``.
 
     Returns:
@@ -333,7 +335,7 @@ def read_records(folder: str | Path | None = None, **wanted: object) -> list[dic
     """
     folder = data_path("results") if folder is None else Path(folder)
     found = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted((folder / grid).rglob("*.json")):
         try:
             record = json.loads(path.read_text())
         except json.JSONDecodeError as error:
