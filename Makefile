@@ -47,7 +47,8 @@ lint: $(STAMP)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m nbstripout --verify --keep-id notebooks/*.ipynb
-	@$(RUN) scripts/stamp_notebooks.py --check
+	@$(RUN) scripts/stamp_notebooks.py
+	@$(RUN) scripts/stamp_results.py --check
 	@$(RUN) scripts/check_notebooks.py
 	@$(RUN) -m codespell_lib
 
@@ -55,9 +56,11 @@ format: $(STAMP)
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 	@$(RUN) scripts/stamp_notebooks.py
+	@$(RUN) scripts/stamp_results.py
 
 stamp: $(STAMP)
 	@$(RUN) scripts/stamp_notebooks.py
+	@$(RUN) scripts/stamp_results.py
 
 clean:
 	rm -rf _build dist build runs .pytest_cache .ruff_cache

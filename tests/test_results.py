@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import sys
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -24,6 +26,8 @@ from dmws_lite.results import (
     to_csv,
     write_report,
 )
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def record(accuracy=0.7, seed=0, **changed):
@@ -196,3 +200,11 @@ def test_committed_records_give_a_report(name):
             again.append(sum(matrix[i][i] for i in range(len(matrix))) / sum(map(sum, matrix)))
         assert group.summary().mean == pytest.approx(sum(again) / len(again))
     assert str(result_table(records, name))
+
+
+def test_the_table_in_the_readme_is_what_the_records_say():
+    sys.path.insert(0, str(ROOT / "scripts"))
+    import stamp_results
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert stamp_results.stamped(text) == text, "run make stamp"

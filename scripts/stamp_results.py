@@ -1,0 +1,62 @@
+"""Write the table of results in README.md from the records: part of ``make stamp``.
+
+A test compares README.md with what this writes, so that no number there is typed by hand or outlives its record.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dmws_lite.experiments import read_records
+from dmws_lite.resources import write_atomic
+from dmws_lite.results import DATASETS, difference, find, group_records, interval_text, spread_text
+
+ROOT = Path(__file__).resolve().parents[1]
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+
+
+def block() -> str:
+    """Return the table as Markdown: CM2, CM1 and ours on every data set and labelled share of the grid ``tables``."""
+    groups = group_records(read_records(grid="tables"))
+    lines = [
+        "| Data, labelled share (images) | timm (CM2) | one selection (CM1) | ours | ours − CM1, 95% interval |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    tasks = {(g.task["dataset"], g.task["fraction"]): None for g in groups}
+    for dataset, fraction in tasks:
+        cm2, cm1, ours = (find(groups, key, dataset=dataset, fraction=fraction) for key in ("cm2", "cm1", "ours"))
+        if cm1 is None or ours is None or cm2 is None:
+            continue
+        images = next(iter(ours.by_seed.values()))["split"]["train"]
+        d = difference(ours, cm1)
+        cells = [spread_text(g.summary()) for g in (cm2, cm1, ours)]
+        gain = f"{interval_text(d.summary)}, {d.verdict}"
+        lines.append(f"| {DATASETS[dataset]}, {fraction:.0%} ({images}) | {' | '.join(cells)} | {gain} |")
+    return "\n".join(lines)
+
+
+def stamped(text: str) -> str:
+    """Return the README with the table between its two marks.
+
+    Raises:
+        ValueError: a mark is missing.
+    """
+    if text.count(START) != 1 or text.count(END) != 1:
+        raise ValueError(f"README.md needs the marks {START} and {END}, once each")
+    head, rest = text.split(START)
+    return f"{head}{START}\n{block()}\n{END}{rest.split(END)[1]}"
+
+
+def main() -> int:
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    new = stamped(text)
+    if new != text:
+        write_atomic(path, new)
+        print("README.md: the table of results is new")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
