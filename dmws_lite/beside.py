@@ -181,7 +181,7 @@ def cost_table(records: Sequence[Record]) -> Table:
     header = ("Run", "Device", "Time, CM1", "Time, ours", "Extra", "Memory, CM1", "Memory, ours", "Extra", "Runs each")
     notes = (
         "Time of the whole training. Here: median over the runs; memory is the peak of the whole process on a CPU "
-        "(images and libraries included) and of the tensors on a GPU, so only the extra of equal devices can be compared.",
+        "(images and libraries included) and of the tensors on a GPU: compare the extra of equal devices only.",
     )
     return Table("Table 8 and ours: what the auxiliary student costs", header, tuple(rows), notes)
 

@@ -71,7 +71,7 @@ def read_grid(source: str | Path | Mapping) -> Grid:
     if isinstance(source, Mapping):
         return _expand(source, str(source.get("name", "grid")))
     path = Path(source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         if str(source) not in known_grids():
             raise GridError(
                 f"grid {str(source)!r} is unknown; choose one of {', '.join(known_grids())}, or give a file"
@@ -171,7 +171,7 @@ def run_grid(
                 failure = target.with_suffix(".failed.json")
                 try:
                     record = execute(run, shelf, command=command, on_epoch=_ticker(bar, run))
-                except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+                except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
                     # MemoryError and KeyboardInterrupt end the grid: the next run would fare no better.
                     write_atomic(failure, _failure(run, error, command))
                     say(f"failed: {run.name}: {error}")

@@ -10,15 +10,12 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from .evaluation import Summary, paired_difference, summarise
-from .grids import Grid
 from .initialisation import METHODS, WITH_AUXILIARY
-from .resources import write_atomic
 from .strategies import STRATEGIES
 from .table import Cell, Table
 from .teachers import PAIRS
@@ -335,7 +332,7 @@ def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]]
     return Table(title, header, tuple(rows), notes)
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
+# -- a file for spreadsheets -------------------------------------------------------------------------------------------
 
 _CSV = ("dataset", "pair", "fraction", "size", "steps", "epochs", "split_rule", "variant", "n", "mean", "sd", "low",
         "high", "seeds")  # fmt: skip
@@ -352,41 +349,3 @@ def to_csv(records: Sequence[Record], metric: str = "accuracy") -> str:
         seeds = " ".join(f"{seed}:{value:.6f}" for seed, value in zip(sorted(group.by_seed), s.values))
         writer.writerow([*(group.task[name] for name in _CSV[:7]), group.key, s.n, *numbers, seeds])
     return stream.getvalue()
-
-
-def write_report(grid: Grid, records: Sequence[Record], folder: str | Path) -> list[Path]:
-    """Write the tables and figures of a grid, from records only.
-
-    Args:
-        grid: what they belong to; records of other runs are left out.
-        records: see :func:`dmws_lite.experiments.read_records`.
-        folder: where ``NAME.md``, ``NAME.csv`` and the figures (PNG and SVG) go; made when absent.
-
-    Returns:
-        The files, the Markdown table first.
-
-    Raises:
-        ValueError: there is no record of this grid.
-    """
-    from .experiments import run_of
-    from .figures import report_figures
-
-    wanted = set(grid.runs)
-    own = [record for record in records if run_of(record) in wanted]
-    if not own:
-        raise ValueError(f"there is no record of the grid {grid.name!r} yet; make some with: dmws-lite run {grid.name}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = [result_table(own, grid.title or grid.name)]
-    if any(g.key == "cm1" for g in group_records(own)):
-        tables.append(difference_table(own, "cm1", "Differences from CM1"))
-    files = [
-        write_atomic(folder / f"{grid.name}.md", "\n".join(map(str, tables))),
-        write_atomic(folder / f"{grid.name}.csv", to_csv(own)),
-    ]
-    for name, figure in report_figures(own).items():
-        for suffix in ("png", "svg"):
-            stream = io.BytesIO()
-            figure.savefig(stream, format=suffix, dpi=150)
-            files.append(write_atomic(folder / f"{grid.name}-{name}.{suffix}", stream.getvalue()))
-    return files

@@ -283,7 +283,7 @@ def load_teacher(name: str, *, cache_dir: str | os.PathLike[str] | None = None, 
             model = _load_from_hub(pair, cache_dir, quiet)
         else:
             weights = _bundled_weights(pair) if pair.source == "bundled" else _wheel_weights(pair, cache_dir, quiet)
-            model = _build(pair.teacher_timm, pair.teacher_args, pair.classes)
+            model = build_model(pair.teacher_timm, pair.teacher_args, pair.classes)
             _fill(model, weights, pair)
     return _label(model, pair, pair.input_size).float().eval().requires_grad_(False)
 
@@ -316,7 +316,7 @@ def make_student(name: str, num_classes: int, img_size: int | None = None, seed:
         if seed is not None:
             stack.enter_context(torch.random.fork_rng(devices=[]))
             torch.manual_seed(seed)
-        student = _build(pair.student_timm, arguments, num_classes)
+        student = build_model(pair.student_timm, arguments, num_classes)
     return _label(student, pair, size)
 
 
@@ -330,7 +330,14 @@ def default_cache_dir() -> Path:
 # ---------------------------------------------------------------------------------------------------------- building
 
 
-def _build(timm_name: str, arguments: Mapping[str, object], num_classes: int) -> nn.Module:
+def build_model(timm_name: str, arguments: Mapping[str, object], num_classes: int) -> nn.Module:
+    """Build a timm model without pretrained weights; unlike timm itself, with ``channel_multiplier`` for Lite networks.
+
+    Args:
+        timm_name: timm's name.
+        arguments: keyword arguments for timm beside the name.
+        num_classes: size of the classifier; 0 for none.
+    """
     if "channel_multiplier" in arguments:
         # timm names only full-width Lite networks; its generator takes the multiplier. Padding and the epsilon of
         # batch normalisation are those that the tf_ name stands for, so that the student computes as the teacher does.
@@ -411,15 +418,47 @@ def _client_errors() -> tuple[type[BaseException], ...]:
     return tuple(found)
 
 
+def load_from_hub(
+    name: str,
+    arguments: Mapping[str, object] | None = None,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+) -> nn.Module:
+    """Load any pretrained timm model from the hub, checked in the same way as the teachers of :data:`PAIRS`.
+
+    Args:
+        name: timm's name, with or without a tag.
+        arguments: keyword arguments for timm beside the name.
+        cache_dir: see :func:`load_teacher`.
+        quiet: do not show progress.
+
+    Raises:
+        TeacherError: timm knows no such weights, or they cannot be fetched.
+    """
+    where = getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None)
+    if not where:
+        raise TeacherError(
+            f"timm knows no pretrained weights of {name!r} on the hub; give a name with a tag, or a file"
+        )
+    return _fetch_from_hub(name, where, arguments or {}, cache_dir, quiet)
+
+
 def _load_from_hub(pair: Pair, cache_dir: str | os.PathLike[str] | None, quiet: bool) -> nn.Module:
-    path = _hub_file(pair, None if cache_dir is None else Path(cache_dir) / "hub", quiet)
+    return _fetch_from_hub(pair.teacher_timm, pair.where, {}, cache_dir, quiet)
+
+
+def _fetch_from_hub(
+    name: str, where: str, arguments: Mapping[str, object], cache_dir: str | os.PathLike[str] | None, quiet: bool
+) -> nn.Module:
+    path = _hub_file(where, None if cache_dir is None else Path(cache_dir) / "hub", quiet)
     try:
         # timm reads the very file that was checked, with its own key conversion, and asks the network for nothing more.
         overlay = {"file": str(path), "custom_load": False}
-        return timm.create_model(pair.teacher_timm, pretrained=True, pretrained_cfg_overlay=overlay)
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments)
     except (RuntimeError, SafetensorError) as error:
         raise TeacherError(
-            f"{HUB_FILE} of {pair.where} does not fit timm {timm.__version__}'s {pair.teacher_timm}: "
+            f"{HUB_FILE} of {where} does not fit timm {timm.__version__}'s {name}: "
             f"{_first_line(error)}; {_instead('hub')}"
         ) from error
 
@@ -432,20 +471,20 @@ def _instead(source: str) -> str:
     return f"use {bundled} or load_teacher('auto')"
 
 
-def _hub_file(pair: Pair, cache: Path | None, quiet: bool) -> Path:
+def _hub_file(where: str, cache: Path | None, quiet: bool) -> Path:
     """Return the path of the hub's weights file, downloaded if need be, its SHA-256 equal to the one the hub states."""
     endpoint = os.environ.get("HF_ENDPOINT") or "the Hugging Face hub"
     try:
         # Asked first, once and with a short limit: the client's download would retry an unreachable hub for minutes.
-        stated = get_hf_file_metadata(hf_hub_url(pair.where, HUB_FILE), timeout=HUB_SECONDS)
+        stated = get_hf_file_metadata(hf_hub_url(where, HUB_FILE), timeout=HUB_SECONDS)
     except _client_errors() as error:
-        kept = _kept_hub_file(pair, cache)
+        kept = _kept_hub_file(where, cache)
         if kept is not None:
             if not quiet:
-                print(f"{endpoint} cannot be asked for {pair.where}; using the copy that was downloaded earlier")
+                print(f"{endpoint} cannot be asked for {where}; using the copy that was downloaded earlier")
             return kept
         raise TeacherError(
-            f"{endpoint} does not give {pair.where}/{HUB_FILE} ({_first_line(error)}); {_instead('hub')}"
+            f"{endpoint} does not give {where}/{HUB_FILE} ({_first_line(error)}); {_instead('hub')}"
         ) from error
     if not stated.etag or not stated.commit_hash:
         raise TeacherError(f"{endpoint} does not answer as a hub (a login page or a proxy?); {_instead('hub')}")
@@ -456,13 +495,11 @@ def _hub_file(pair: Pair, cache: Path | None, quiet: bool) -> Path:
         try:
             with _progress(not quiet):
                 path = Path(
-                    hf_hub_download(
-                        pair.where, HUB_FILE, cache_dir=cache, etag_timeout=HUB_SECONDS, force_download=again
-                    )
+                    hf_hub_download(where, HUB_FILE, cache_dir=cache, etag_timeout=HUB_SECONDS, force_download=again)
                 )
         except (*_client_errors(), ValueError) as error:  # ValueError: a forced download found the hub gone
             raise TeacherError(
-                f"the download of {pair.where}/{HUB_FILE} from {endpoint} broke off ({_first_line(error)}); "
+                f"the download of {where}/{HUB_FILE} from {endpoint} broke off ({_first_line(error)}); "
                 f"try again, {_instead('hub')}"
             ) from error
         actual = resources.sha256(path)
@@ -471,14 +508,14 @@ def _hub_file(pair: Pair, cache: Path | None, quiet: bool) -> Path:
         if not again:
             print(f"{path} is damaged (SHA-256 {actual}, the hub states {expected}); downloading it once more")
     raise TeacherError(
-        f"{pair.where}/{HUB_FILE} from {endpoint} has SHA-256 {actual}, but the hub states {expected}; "
+        f"{where}/{HUB_FILE} from {endpoint} has SHA-256 {actual}, but the hub states {expected}; "
         f"something on the way changes it: try again later, {_instead('hub')}"
     )
 
 
-def _kept_hub_file(pair: Pair, cache: Path | None) -> Path | None:
+def _kept_hub_file(where: str, cache: Path | None) -> Path | None:
     """Return the hub file of an earlier download, or None; its blob is named after the SHA-256 that the hub stated."""
-    kept = try_to_load_from_cache(pair.where, HUB_FILE, cache_dir=cache)
+    kept = try_to_load_from_cache(where, HUB_FILE, cache_dir=cache)
     if not isinstance(kept, str):
         return None
     stated = Path(kept).resolve().name
@@ -591,7 +628,7 @@ def _convert(pair: Pair, payload: bytes) -> dict[str, torch.Tensor]:
         return vit_from_onnx(payload, pair.input_size // pair.step)
     loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     # Written by another implementation of the same network: other names, same tensors, same order.
-    names = _build(pair.teacher_timm, pair.teacher_args, pair.classes).state_dict()
+    names = build_model(pair.teacher_timm, pair.teacher_args, pair.classes).state_dict()
     shapes = [tuple(tensor.shape) for tensor in names.values()]
     if [tuple(tensor.shape) for tensor in loaded.values()] != shapes:
         raise TeacherError(

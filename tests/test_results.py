@@ -12,6 +12,7 @@ from scipy import stats
 
 from dmws_lite import beside, figures
 from dmws_lite.experiments import Run, data_path, read_records
+from dmws_lite.grid_report import write_report
 from dmws_lite.grids import Grid, known_grids, read_grid
 from dmws_lite.results import (
     Variant,
@@ -24,7 +25,6 @@ from dmws_lite.results import (
     result_table,
     task_label,
     to_csv,
-    write_report,
 )
 
 ROOT = Path(__file__).resolve().parents[1]

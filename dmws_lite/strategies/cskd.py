@@ -14,7 +14,8 @@ from .base import Batch, Strategy, softened_kl
 
 @dataclass
 class ClassWise(Strategy):
-    """``CE + weight * tau**2 * KL(p(another image of the class) || p(image))``, as in its official code (alinlab/cs-kd).
+    """``CE + weight * tau**2 * KL(p(another image of the class) || p(image))``, as in the code of its
+    authors (alinlab/cs-kd).
 
     The other image goes through the same network in train mode, without a gradient. The paper that this project is
     about describes its "CS-KD" as a matrix of class similarities: another method, close to :class:`.OnlineSmoothing`.

@@ -1,0 +1,230 @@
+"""``grids``, ``run`` and ``report``: many runs, and what is said about them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from ..experiments import Run, read_records, run_of
+from ..grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
+from ..resources import data_path
+from .common import DONE, FAILED, STOPPED, add_command, columns, duration
+
+_GRID = "name of a grid (`dmws-lite grids` lists them), or a YAML file of your own"
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the three commands to the parser."""
+    add_command(commands, "grids", list_grids, "List the experiments that come with the project.", "dmws-lite grids")
+
+    run = add_command(
+        commands,
+        "run",
+        run_command,
+        """
+        Do what is missing of a grid of runs.
+
+        Each finished run is one record (a JSON file). What has a record is not done again, so the same command goes on
+        after a kill, and loses the run in progress at most. A run that fails is recorded with its error in a
+        .failed.json file, stops nothing, and is tried again next time.
+        """,
+        """
+        dmws-lite run phantom_ablations --dry-run
+        dmws-lite run tables --data ~/datasets
+        dmws-lite run tables --data ~/datasets --share 1/2    (and 2/2 in another terminal)
+        dmws-lite run my_grid.yaml --out runs/my_grid
+        """,
+    )
+    run.add_argument("grid", metavar="GRID", help=_GRID)
+    run.add_argument("--data", metavar="FOLDER", help="folder that holds the data sets; not needed for phantoms")
+    run.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        help="folder of the records (default: data/results/NAME for a grid of the project in a clone, else runs/NAME)",
+    )
+    run.add_argument("--dry-run", action="store_true", help="say what would run and for how long; write nothing")
+    run.add_argument(
+        "--share",
+        metavar="I/N",
+        type=_share,
+        default=(1, 1),
+        help="do only every N-th run, beginning with the I-th, for several processes side by side",
+    )
+    run.add_argument("--threads", metavar="N", type=int, help="CPU threads of this process (default: PyTorch's own)")
+    run.add_argument("--quiet", action="store_true", help="no progress bar over the runs and no line per run")
+
+    report = add_command(
+        commands,
+        "report",
+        report_command,
+        """
+        Make the tables and figures of a grid from its records.
+
+        Nothing is trained. The table (mean, standard deviation, number of runs, 95% interval, best marked) is printed
+        and written as Markdown and CSV; the figures are written as PNG and SVG.
+        """,
+        """
+        dmws-lite report phantom_ablations
+        dmws-lite report my_grid.yaml --records runs/my_grid --out runs/my_report
+        """,
+    )
+    report.add_argument("grid", metavar="GRID", help=_GRID)
+    report.add_argument(
+        "--records", metavar="FOLDER", type=Path, help="folder of the records (default: where `run` puts them)"
+    )
+    report.add_argument(
+        "--out", metavar="FOLDER", type=Path, help="folder of the tables and figures (default: runs/NAME/report)"
+    )
+
+
+def list_grids(given: argparse.Namespace) -> int:
+    """Print the names of the project's grids, their numbers of runs and what they are for."""
+    rows = [("grid", "runs", "what it is for")]
+    for name in known_grids():
+        grid = read_grid(name)
+        rows.append((name, str(len(grid.runs)), grid.title))
+    print(columns(rows))
+    return DONE
+
+
+def run_command(given: argparse.Namespace) -> int:
+    """Carry out ``dmws-lite run``."""
+    grid = read_grid(given.grid)
+    out = given.out or records_folder(given.grid, grid)
+    if given.threads is not None:
+        if given.threads < 1:
+            raise ValueError(f"--threads {given.threads} is out of range; give at least 1")
+        torch.set_num_threads(given.threads)
+    if given.dry_run:
+        return _dry_run(grid, out, given.data, given.share)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f"{out} is a file; give --out a folder")
+
+    def say(line: str) -> None:
+        failed = line.startswith("failed")
+        if failed or not given.quiet:
+            tqdm.write(_told(line), file=sys.stderr if failed else sys.stdout)
+
+    command = f"dmws-lite run {Path(given.grid).name}" + (" --data FOLDER" if given.data else "")
+    try:
+        done = run_grid(grid, out, given.data, command, progress=not given.quiet, share=given.share, say=say)
+    except KeyboardInterrupt:
+        left = len(missing(grid, out))
+        print(
+            f"stopped: {len(grid.runs) - left} of {len(grid.runs)} records are kept in {out}; the same command goes on",
+            file=sys.stderr,
+        )
+        return STOPPED
+    left = len(missing(grid, out))
+    text = f"{grid.name}: {done.made} runs made, {len(grid.runs) - left} of {len(grid.runs)} records are in {out}"
+    if done.failed:
+        text += f"; {done.failed} failed, see the .failed.json files there"
+    elif left:
+        text += f"; {left} are left to the other shares"
+    print(text)
+    return FAILED if done.failed else DONE
+
+
+def _dry_run(grid: Grid, out: Path, data: str | None, share: tuple[int, int]) -> int:
+    """Print what is there and what is missing, by group, with an estimate of the time."""
+    runs = grid.runs[share[0] - 1 :: share[1]]
+    lacking = set(missing(grid, out))
+    todo = [run for run in runs if run in lacking]
+    seconds, unread = _estimate(todo, data)
+    rows = [("data set", "pair", "method", "fraction", "there", "missing", "time")]
+    there, absent = Counter(_group(r) for r in runs if r not in lacking), Counter(map(_group, todo))
+    for group in dict.fromkeys(map(_group, runs)):
+        times = [seconds[run] for run in todo if _group(run) == group and run in seconds]
+        time = "" if not absent[group] else duration(sum(times)) if times else "?"
+        rows.append((*group, str(there[group]), str(absent[group]), time))
+    unknown = f", and {len(todo) - len(seconds)} on data that cannot be read" if unread else ""
+    total = duration(sum(seconds.values()))
+    print(columns(rows, right=4))
+    print(f"\n{grid.name}: {len(runs) - len(todo)} runs there, {len(todo)} missing; about {total} here{unknown}")
+    print(f"records in {out}; nothing was written")
+    for dataset, reason in unread.items():
+        print(f"warning: data set {dataset!r} cannot be read: {reason}", file=sys.stderr)
+    return FAILED if unread else DONE
+
+
+def _estimate(runs: list[Run], data: str | None) -> tuple[dict[Run, float], dict[str, str]]:
+    """Return the seconds of each run, and the data sets that cannot be read with the reason."""
+    seconds: dict[Run, float] = {}
+    unread: dict[str, str] = {}
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        try:
+            seconds |= estimate_seconds([run for run in runs if run.dataset == dataset], data)
+        except (ValueError, OSError, RuntimeError, ImportError) as error:
+            unread[dataset] = _told(str(error))
+    return seconds, unread
+
+
+def _told(text: str) -> str:
+    """Say an error of a data set in one line, in the words of the command line."""
+    return " ".join(text.split()).replace("needs root=,", "needs --data,").replace("as root", "as --data")
+
+
+def _group(run: Run) -> tuple[str, str, str, str]:
+    method = f"{run.method} + {run.strategy}" if run.strategy else run.method
+    return run.dataset, run.pair, method, f"{run.fraction:.0%}" if run.fraction >= 0.01 else f"{run.fraction:.2%}"
+
+
+def report_command(given: argparse.Namespace) -> int:
+    """Carry out ``dmws-lite report``."""
+    import matplotlib
+
+    from ..grid_report import write_report
+
+    matplotlib.use("Agg")  # figures go to files: no window system is asked for
+    grid = read_grid(given.grid)
+    folder = given.records or records_folder(given.grid, grid)
+    names = {run.name for run in grid.runs}
+    records = [record for record in read_records(folder) if _name(record) in names]
+    if not records:
+        raise ValueError(f"{folder} has no record of {grid.name}; make them with `dmws-lite run {given.grid}`")
+    written = write_report(grid, records, given.out or Path("runs") / grid.name / "report")
+    for path in written:
+        if path.suffix == ".md":
+            print(path.read_text(encoding="utf-8"))
+    print("written: " + ", ".join(str(path) for path in written), file=sys.stderr)
+    if left := len(missing(grid, folder)):
+        print(f"warning: {left} of {len(grid.runs)} runs are missing in {folder}", file=sys.stderr)
+    return DONE
+
+
+def _name(record: Mapping) -> str:
+    """Return the name that the record's description has today; empty where it is none of this version's."""
+    try:
+        return run_of(record).name
+    except (TypeError, ValueError):
+        return ""
+
+
+def records_folder(source: str, grid: Grid) -> Path:
+    """Return where the records of a grid lie by default.
+
+    In a clone the records of the project's own grids are part of the project; those of other people's grids, and of an
+    installed package, lie in ``runs`` of the current folder.
+    """
+    if Path(grid.name).name != grid.name or grid.name in ("", ".", ".."):
+        raise GridError(f"grid name {grid.name!r} cannot be a folder's name; use letters, digits and underscores")
+    results = data_path("results")
+    if source in known_grids() and "_bundled" not in results.parts and os.access(results, os.W_OK):
+        folder = results / grid.name
+        return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return Path("runs") / grid.name
+
+
+def _share(text: str) -> tuple[int, int]:
+    part, _, whole = text.partition("/")
+    if not (part.isdecimal() and whole.isdecimal() and 1 <= int(part) <= int(whole)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N, such as 1/2")
+    return int(part), int(whole)

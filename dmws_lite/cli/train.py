@@ -1,0 +1,259 @@
+"""``train``: one run on your own folder of images, and the trained student as files."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from ..data import Images, Split, load_images, split
+from ..evaluation import predict_probabilities, proportion_interval
+from ..experiments import Run, Shelf, outcome
+from ..indices import RULES
+from ..initialisation import METHODS
+from ..inputs import pick_device
+from ..reading import COLOURS, FITS
+from ..resources import write_atomic
+from ..strategies import STRATEGIES
+from ..teachers import PAIRS, load_teacher
+from ..training import Result, TrainConfig, fit
+from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
+from .saved import WEIGHTS, describe, save
+
+SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
+_DEFAULT_STEPS = 800
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the parser."""
+    usual = TrainConfig()
+    parser = add_command(
+        commands,
+        "train",
+        train_command,
+        f"""
+        Train a small network on your own folder of images.
+
+        FOLDER holds one folder per class, FOLDER/<class>/...; PNG, JPEG, TIFF and what else Pillow reads may be mixed,
+        grey or colour, 8 or 16 bits. A fifth of the images is kept for the test; identical files stay on one side.
+        If images of one patient look alike, put each patient's images on one side yourself: no program can see that.
+
+        RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {RECORD} (settings and results) and
+        {TESTED} (what was predicted for each test image; it holds your file names). The same command after
+        a kill goes on where the training was; after the end it does nothing.
+        """,
+        """
+        dmws-lite train my_images --out runs/mine
+        dmws-lite train my_images --out runs/quick --steps 100 --size 32
+        dmws-lite train my_images --out runs/plain --method cm1
+        dmws-lite train my_images --out runs/five --fraction 0.05 --seed 1
+        """,
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="one folder per class, with images")
+    parser.add_argument("--out", metavar="RUNFOLDER", type=Path, required=True, help="folder for what comes out")
+    data = parser.add_argument_group("the images")
+    data.add_argument("--size", type=int, help="image side in pixels (default: the teacher's)")
+    data.add_argument("--colour", choices=COLOURS, default="grey", help="(default: grey; see the book for why)")
+    data.add_argument("--fit", choices=FITS, default="stretch", help="how images become square (default: stretch)")
+    data.add_argument(
+        "--parts", help="for a folder with Training and Testing above the classes: pool, or the name of one of them"
+    )
+    data.add_argument("--fraction", type=float, default=1.0, help="share of the training images used (default: 1)")
+    data.add_argument("--test-share", type=float, default=0.2, help="share kept for the test (default: 0.2)")
+    data.add_argument(
+        "--split-rule", choices=("grouped", "random"), default="grouped", help="(default: grouped, which cannot leak)"
+    )
+    how = parser.add_argument_group("the method")
+    how.add_argument(
+        "--pair",
+        choices=("auto", *PAIRS),
+        default="convnext_pocket",
+        help="teacher and student; auto takes the best that can be had (default: convnext_pocket, comes with us)",
+    )
+    how.add_argument("--method", choices=METHODS, default="ours", help="how the students start (default: ours)")
+    how.add_argument("--strategy", choices=tuple(STRATEGIES), default="", help="how they learn (default: the method's)")
+    how.add_argument("--rule", choices=RULES, default="uniform", help="which weights are selected (default: uniform)")
+    how.add_argument("--alpha", type=float, default=usual.alpha, help="weight of the labels (default: %(default)s)")
+    how.add_argument("--beta", type=float, default=usual.beta, help="what the auxiliary keeps (default: %(default)s)")
+    how.add_argument("--tau", type=float, help="temperature (default: the paper's for the pair, 3 or 4)")
+    how.add_argument("--seed", type=int, default=0, help="of split, start, order and augmentation (default: 0)")
+    length = parser.add_argument_group("the training")
+    either = length.add_mutually_exclusive_group()
+    either.add_argument("--steps", type=int, help=f"at least this many steps (default: {_DEFAULT_STEPS})")
+    either.add_argument("--epochs", type=int, help="passes over the training images, instead of --steps")
+    length.add_argument("--batch-size", type=int, default=16, help="images per step (default: 16)")
+    length.add_argument("--learning-rate", type=float, default=usual.learning_rate, help="peak (default: %(default)s)")
+    length.add_argument("--device", default="auto", help="auto (default), cpu, cuda or mps")
+    length.add_argument("--quiet", action="store_true", help="no progress bars")
+    options = ("size", "colour", "fit", "parts", "fraction", "test_share", "split_rule", "rule", "pair", "method")
+    more = ("strategy", "alpha", "beta", "tau", "seed", "steps", "epochs", "batch_size", "learning_rate", "device")
+    parser.set_defaults(options=options + more)
+
+
+@dataclass
+class _OwnImages(Shelf):
+    """The shelf of a run on a person's own images, which are read before it is known how many there are."""
+
+    own: Images | None = None
+    test_share: float = 0.2
+    loaded: nn.Module | None = None
+
+    def images(self, run: Run) -> Images:
+        return self.own
+
+    def split(self, run: Run) -> Split:
+        numbers = (run.fraction, run.seed, run.split_rule, self.test_share)
+        return self._once("split", numbers, lambda: split(self.own, *numbers))
+
+    def teacher(self, run: Run) -> nn.Module:
+        return self.loaded or super().teacher(run)
+
+
+def train_command(given: argparse.Namespace) -> int:
+    """Carry out ``dmws-lite train``."""
+    _check_places(given.folder, given.out)
+    pick_device(given.device)
+    teacher = load_teacher("auto") if given.pair == "auto" else None
+    run = _run(given, teacher.pair if teacher else given.pair)
+    reading = {"colour": given.colour, "fit": given.fit, "parts": given.parts, "test_share": given.test_share}
+    settings = {**asdict(run), **reading, "device": given.device}
+    _check_same(given.out, settings)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="skipped ")  # said below, file by file
+        images = load_images("folder", given.folder, size=run.size, progress=not given.quiet, **_without(reading))
+    print(images.describe(), flush=True)
+    for name, reason in images.skipped:
+        print(f"not read: {name}: {reason}", file=sys.stderr)
+    settings["images"] = _digest(images)
+    _check_same(given.out, settings)
+    if (given.out / RECORD).is_file():
+        print(f"\n{given.out} holds this run, finished; nothing was done. Its result:")
+        _print_result(json.loads((given.out / RECORD).read_text(encoding="utf-8")))
+        return DONE
+
+    shelf = _OwnImages(own=images, test_share=given.test_share, loaded=teacher)
+    print("\n" + shelf.split(run).describe() + "\n", flush=True)
+    main, aux = shelf.students(run)
+    strategy = shelf.strategy(run)
+    config = replace(
+        run.config(len(shelf.split(run).train), progress=not given.quiet),
+        device=given.device,
+        checkpoint=given.out / CHECKPOINT,
+    )
+    write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
+    try:
+        result = fit(main, aux, shelf.split(run), config, strategy=strategy)
+    except KeyboardInterrupt:
+        print(f"stopped: the epochs done are kept in {given.out}; the same command goes on", file=sys.stderr)
+        return STOPPED
+    record = _finish(given.out, run, settings, main, shelf.split(run), result)
+    _print_result(record)
+    print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
+    print(NOT_A_DEVICE, file=sys.stderr)
+    return DONE
+
+
+def _run(given: argparse.Namespace, pair: str) -> Run:
+    steps = given.steps if given.steps is not None or given.epochs is not None else _DEFAULT_STEPS
+    names = ("method", "fraction", "seed", "batch_size", "learning_rate", "alpha", "beta", "rule", "split_rule")
+    return Run(
+        dataset="folder",
+        pair=pair,
+        size=PAIRS[pair].input_size if given.size is None else given.size,
+        tau=PAIRS[pair].tau if given.tau is None else given.tau,
+        steps=steps or 0,
+        epochs=given.epochs or 0,
+        strategy=given.strategy,
+        **{name: getattr(given, name) for name in names},
+    )
+
+
+def _without(reading: dict) -> dict:
+    return {name: value for name, value in reading.items() if name != "test_share"}
+
+
+# -- the run folder ---------------------------------------------------------------------------------------------------
+
+
+def _check_places(folder: Path, out: Path) -> None:
+    """Refuse a run folder that would become a class of the images, or that holds something else."""
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"{folder} {what}; give the folder that holds one folder of images per class")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"--out {out} lies inside the images, where it would be read as a class; choose another place")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give a new folder")
+    if out.is_dir() and not (out / SETTINGS).is_file() and any(not p.name.startswith(".") for p in out.iterdir()):
+        raise ValueError(f"--out {out} holds files that are no run of ours; give a new folder")
+
+
+def _check_same(out: Path, settings: dict) -> None:
+    """Refuse to go on with a run that was begun with other settings or other images."""
+    path = out / SETTINGS
+    if not path.is_file():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged; delete {out} or give another --out") from error
+    other = [name for name, value in settings.items() if before.get(name) != value]
+    if other == ["images"]:
+        raise ValueError(f"{out} holds a run on other images (the folder has changed since); give another --out")
+    if other:
+        told = ", ".join(f"{name} was {before.get(name)}, now {settings[name]}" for name in other if name != "images")
+        raise ValueError(f"{out} holds another run: {told}; give another --out")
+
+
+def _digest(images: Images) -> str:
+    """Name the images by what they are, with their labels: the same files give the same name wherever they lie."""
+    rows = sorted(f"{digest} {images.classes[label]}" for digest, label in zip(images.digests, images.labels.tolist()))
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def _finish(out: Path, run: Run, settings: dict, main: nn.Module, data: Split, result: Result) -> dict:
+    """Write everything that comes out; the record last, because it says that the run is finished."""
+    classes = data.train.classes
+    save(
+        out,
+        main,
+        describe(main, run.pair, run.method == "teacher", classes, run.size, settings["colour"], settings["fit"]),
+    )
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", "label", "predicted", *(f"p({name})" for name in classes)])
+    for name, label, shares in zip(data.test.files, data.test.labels, predict_probabilities(main, data.test.pixels)):
+        numbers = [f"{share:.4f}" for share in shares.tolist()]
+        table.writerow([name, classes[int(label)], classes[int(shares.argmax())], *numbers])
+    write_atomic(out / TESTED, text.getvalue())
+    record = {**settings, **outcome(result, data), "command": "dmws-lite train FOLDER --out RUNFOLDER"}
+    write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
+    (out / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+def _print_result(record: dict) -> None:
+    metrics = record["metrics"]
+    low, high = proportion_interval(metrics["accuracy"], metrics["n"])
+    n, right = metrics["n"], round(metrics["accuracy"] * metrics["n"])
+    print(
+        f"\naccuracy {metrics['accuracy']:.3f}: {right} of {n} test images right, 95% interval {low:.3f} to {high:.3f}"
+    )
+    print(f"macro F1 {metrics['macro_f1']:.3f}, AUROC {metrics['auroc']:.3f}; {duration(record['seconds'])}")
+    print("\n" + _confusion(record["classes"], metrics["confusion"]))
+
+
+def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    rows = [("truth \\ predicted", *classes)]
+    rows += [(name, *map(str, row)) for name, row in zip(classes, matrix)]
+    return columns(rows, right=len(classes))
