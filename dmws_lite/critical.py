@@ -207,20 +207,6 @@ def mcnemar(first: Mapping, second: Mapping) -> tuple[int, int, float]:
     return only_first, only_second, float(stats.binomtest(only_first, only_first + only_second).pvalue)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for having looked several times (Holm 1979): the smallest times m, the next times m - 1, ...
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
-    adjusted, largest = [1.0] * len(p_values), 0.0
-    for rank, place in enumerate(np.argsort(p_values)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the counts of the brain MRI set."""
     parser = argparse.ArgumentParser(prog="python -m dmws_lite.critical", description=main.__doc__)

@@ -136,12 +136,6 @@ def test_mcnemar_looks_at_the_images_on_which_two_networks_differ():
         critical.mcnemar(first, {**second, "predicted": ""})
 
 
-def test_holms_rule():
-    assert critical.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert critical.holm([0.5, 0.9]) == [1.0, 1.0]
-    assert critical.holm([]) == []
-
-
 def test_differences_are_filled_where_zero_is_outside():
     rows = {"a": summarise([0.1, 0.11]), "b": summarise([-0.1, 0.1]), "c": Summary(1, 0.2, *[math.nan] * 3, (0.2,))}
     ax = plots.differences(rows, "title").axes[0]
