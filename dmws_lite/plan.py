@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from timm.layers import resample_abs_pos_embed, resample_patch_embed
+from timm.layers import resample_abs_pos_embed, resample_patch_embed, resize_rel_pos_bias_table
 from torch import Tensor
 
 from .resources import write_atomic
@@ -34,7 +34,7 @@ class Cut:
         axis: which axis, counted from 0.
         n_teacher: its length in the teacher.
         n_student: its length in the student.
-        how: the choice in words, such as ``"uniform"`` or ``"uniform, q|k|v"``.
+        how: the choice in words, such as ``"uniform"`` or ``"uniform, q|k|v"`` (a fused axis of three parts).
         indices: name of the index list in :attr:`Plan.index_sets`.
     """
 
@@ -59,7 +59,7 @@ class Row:
         reason: why the tensor was left alone or treated specially; empty for the plain case.
         cuts: the axes that were cut.
         fold: a teacher tensor that is multiplied into the rows first (LayerScale), or ``None``.
-        resample: how a position or patch embedding changes its grid, or ``None``.
+        resample: how a position or patch embedding, or a table of relative positions, changes its grid, or ``None``.
     """
 
     tensor: str
@@ -317,6 +317,11 @@ def _resample(value: Tensor, how: Mapping[str, object]) -> Tensor:
     if how["kind"] == "patch_embed":
         # timm checks the grid itself and returns the tensor unchanged when nothing differs.
         return resample_patch_embed(value.float(), new).to(value.dtype)
+    if how["kind"] == "window":
+        side = 2 * new[0] - 1, 2 * new[1] - 1
+        extra = value.shape[0] - math.isqrt(value.shape[0]) ** 2  # entries for a class token, kept as they are
+        shape = (side[0] * side[1] + extra, value.shape[1])
+        return resize_rel_pos_bias_table(value.float(), new_window_size=new, new_bias_shape=shape).to(value.dtype)
     old, prefix, keep = list(how["old"]), int(how["prefix"]), int(how["keep"])
     value = torch.cat([value[:, :keep], value[:, prefix:]], dim=1)
     if old == new:

@@ -11,23 +11,24 @@ student is what the paper adds.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
-from .indices import check_part, check_rule, element_indices
-from .plan import _CLASSIFIER, Cut, Plan, Row, SelectionError, Unused, _shape, coverage
+from .axes import Chooser
+from .indices import check_part, check_rule
+from .plan import _CLASSIFIER, Plan, Row, SelectionError, Unused, _shape, coverage
+from .stacks import LAYER_CHOICES, Layers, choose_layers, find_stacks, owner, rename
+from .wiring import Untraceable, Wiring, trace
 
-LAYER_CHOICES = ("first", "last", "uniform")
 HEAD_CHOICES = ("strided", "whole")
 
 # LayerScale multiplies the output of these modules, so it can be folded into their rows without changing the function.
 _SCALED_MODULE = {"ls1.gamma": "attn.proj", "ls2.gamma": "mlp.fc2", "gamma": "mlp.fc2"}
-
-Layers = str | Sequence[int] | Mapping[str, Sequence[int]]
-
 
 # -- step 1: layer selection ------------------------------------------------------------------------------------------
 
@@ -51,7 +52,7 @@ def layer_selection(teacher: nn.Module, student: nn.Module, layers: Layers = "fi
     Raises:
         SelectionError: a stack is deeper than the teacher's, a stage is missing, or an explicit list does not fit.
     """
-    own, whole = _stacks(student), _stacks(teacher)
+    own, whole = find_stacks(student), find_stacks(teacher)
     if isinstance(layers, str) and layers not in LAYER_CHOICES:
         raise SelectionError(f"layers={layers!r} is unknown; choose one of {', '.join(LAYER_CHOICES)} or give a list")
     if not isinstance(layers, (str, Mapping)):
@@ -64,47 +65,14 @@ def layer_selection(teacher: nn.Module, student: nn.Module, layers: Layers = "fi
     if isinstance(layers, Mapping) and (strangers := set(layers) - set(own)):
         raise SelectionError(f"layers names {sorted(strangers)}, but the student's stacks are {', '.join(own)}")
     chosen: dict[str, tuple[int, ...]] = {}
-    for name, n_student in own.items():
+    for name, stack in own.items():
         if name not in whole:
             raise SelectionError(
                 f"the teacher has no stack of layers {name!r} (it has {', '.join(whole) or 'none'}); "
                 "choose a teacher and a student of one family with the same number of stages"
             )
-        chosen[name] = _choose_layers(name, whole[name], n_student, layers)
+        chosen[name] = choose_layers(name, whole[name], stack, layers)
     return chosen
-
-
-def _choose_layers(name: str, n_teacher: int, n_student: int, layers: str | Mapping) -> tuple[int, ...]:
-    if isinstance(layers, Mapping) and name in layers:
-        listed = tuple(int(i) for i in layers[name])
-        if len(listed) != n_student or not all(0 <= i < n_teacher for i in listed):
-            raise SelectionError(
-                f"layers for {name!r} are {list(listed)}; give {n_student} numbers between 0 and {n_teacher - 1}"
-            )
-        return listed
-    if n_student > n_teacher:
-        raise SelectionError(
-            f"the student's {name!r} has {n_student} layers, the teacher's only {n_teacher}; make the student shallower"
-        )
-    if layers == "last":
-        return tuple(range(n_teacher - n_student, n_teacher))
-    if layers == "uniform":
-        return tuple(i * n_teacher // n_student for i in range(n_student))
-    return tuple(range(n_student))
-
-
-def _stacks(model: nn.Module) -> dict[str, int]:
-    """Find the containers of repeated blocks, and their depths; containers of whole stages are not among them."""
-    found: dict[str, int] = {}
-    for name, module in model.named_modules():
-        children = list(module.children())
-        if not isinstance(module, (nn.Sequential, nn.ModuleList)) or not children:
-            continue
-        # A lone convolution or norm in a Sequential is a component, not a layer of a stack.
-        if len({type(child) for child in children}) == 1 and any(True for _ in children[0].children()):
-            found[name] = len(children)
-    outer = {name for name in found for other in found if other.startswith(f"{name}.")}
-    return {name: depth for name, depth in found.items() if name not in outer}
 
 
 # -- step 2: component mapping ----------------------------------------------------------------------------------------
@@ -127,80 +95,16 @@ def component_mapping(
         tensor. The classifier is mapped here too; it is step 3 that leaves it alone.
     """
     available = teacher.state_dict().keys()
+    renamed = rename(find_stacks(teacher), find_stacks(student), layer_map)
     mapping: dict[str, str | None] = {}
     for name in student.state_dict():
-        source = _teacher_name(name, layer_map)
+        module = owner(name, renamed)
+        source = renamed[module] + name[len(module) :] if module else name
         mapping[name] = source if source in available else None
     return mapping
 
 
-def _teacher_name(name: str, layer_map: Mapping[str, Sequence[int]]) -> str:
-    for stack, chosen in layer_map.items():
-        if name.startswith(f"{stack}."):
-            number, _, rest = name[len(stack) + 1 :].partition(".")
-            return f"{stack}.{chosen[int(number)]}.{rest}"
-    return name
-
-
 # -- step 3: element selection ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Chooser:
-    """The index lists of one selection, each made once and shared by every tensor that touches such an axis."""
-
-    rule: str
-    part: int
-    seed: int
-    heads: str
-    sets: dict[str, tuple[int, ...]]
-
-    def _elements(self, n_teacher: int, n_student: int, key: str) -> list[int]:
-        return element_indices(n_teacher, n_student, self.rule, self.part, self.seed, key).tolist()
-
-    def _keep(self, kind: str, n_teacher: int, n_student: int, tensor: str, make: Callable[[], list[int]]) -> str:
-        name = f"{kind}:{n_teacher}->{n_student}"
-        if self.rule == "random_inconsistent":
-            name += f"@{tensor}"
-        if name not in self.sets:
-            self.sets[name] = tuple(make())
-        return name
-
-    def channels(self, axis: int, n_teacher: int, n_student: int, tensor: str) -> Cut:
-        key = f"{tensor}/{axis}"
-        name = self._keep("channels", n_teacher, n_student, key, lambda: self._elements(n_teacher, n_student, key))
-        return Cut(axis, n_teacher, n_student, self.rule, name)
-
-    def attention(self, axis: int, big: _Attention, small: _Attention, blocks: int, tensor: str) -> Cut:
-        """Cut an axis of attention channels; ``blocks`` is 3 for a fused q|k|v axis and 1 for the output's input."""
-        key = f"{tensor}/{axis}"
-
-        def make() -> list[int]:
-            if self.heads == "whole":
-                heads = self._elements(big.heads, small.heads, f"{key}/heads")
-                inside = self._elements(big.head_dim, small.head_dim, f"{key}/inside")
-                one = [head * big.head_dim + i for head in heads for i in inside]
-            else:
-                one = self._elements(big.width, small.width, key)
-            # Fused projections are q, k and v one after the other: the same choice in each, shifted by its start.
-            return [index + block * big.width for block in range(blocks) for index in one]
-
-        kind = f"{self.heads} heads {big.heads}->{small.heads}, {blocks}x"
-        name = self._keep(kind, big.width * blocks, small.width * blocks, key, make)
-        how = self.rule + (", q|k|v" if blocks == 3 else "") + (", whole heads" if self.heads == "whole" else "")
-        return Cut(axis, big.width * blocks, small.width * blocks, how, name)
-
-
-@dataclass(frozen=True)
-class _Attention:
-    """What an attention module says about itself."""
-
-    heads: int
-    width: int  # heads * head_dim
-
-    @property
-    def head_dim(self) -> int:
-        return self.width // self.heads
 
 
 def element_selection(
@@ -234,10 +138,16 @@ def element_selection(
     Raises:
         SelectionError: ``strict`` and a tensor cannot be mapped, or an option is unknown.
     """
+    return _select_elements(_Facts(teacher, student, mapping), mapping, rule, part, heads, seed, strict)
+
+
+def _select_elements(
+    facts: _Facts, mapping: Mapping[str, str | None], rule: str, part: int, heads: str, seed: int, strict: bool
+) -> tuple[tuple[Row, ...], dict[str, tuple[int, ...]]]:
     if heads not in HEAD_CHOICES:
         raise SelectionError(f"heads={heads!r} is unknown; choose one of {', '.join(HEAD_CHOICES)}")
-    chooser = _Chooser(rule, part, seed, heads, {})
-    facts = _Facts(teacher, student, mapping)
+    sources = {name: source for name, source in mapping.items() if source and name not in facts.classifier}
+    chooser = Chooser(*facts.wiring, sources, rule, part, seed, heads) if sources else None
     rows = []
     for name, source in mapping.items():
         try:
@@ -257,18 +167,34 @@ class _Facts:
         self.teacher, self.student = teacher, student
         self.big, self.small = teacher.state_dict(), student.state_dict()
         self.classifier = _classifier_tensors(student)
+        self.buffers = {name for name, _ in student.named_buffers()}
         self.stem = next((name for name, p in student.named_parameters() if p.ndim == 4), None)
-        self.attention_big = _attention_modules(teacher)
-        self.attention_small = _attention_modules(student)
         self.groups_small = _conv_groups(student)
         self.groups_big = _conv_groups(teacher)
         self.folds = _layer_scale_folds(teacher, mapping)
 
+    @functools.cached_property
+    def wiring(self) -> tuple[Wiring, Wiring]:
+        """Which axes belong together, in the teacher and in the student."""
+        return _trace(self.teacher, "teacher"), _trace(self.student, "student")
 
-def _plan_tensor(name: str, source: str | None, facts: _Facts, chooser: _Chooser) -> Row:
+
+def _trace(model: nn.Module, role: str) -> Wiring:
+    try:
+        return trace(model)
+    except Untraceable as error:
+        raise SelectionError(
+            f"the channels of the {role} ({type(model).__name__}) cannot be followed through {error}, so which axes "
+            "belong together is unknown; choose a model of another family"
+        ) from error
+
+
+def _plan_tensor(name: str, source: str | None, facts: _Facts, chooser: Chooser) -> Row:
     shape = tuple(facts.small[name].shape)
     if name in facts.classifier:
         return Row(name, shape, "initial", reason=_CLASSIFIER)
+    if _is_geometry(name, facts.small[name], facts.buffers):
+        return Row(name, shape, "initial", reason=_GEOMETRY)
     if source is None:
         raise SelectionError(
             f"{name}: the teacher has no such tensor; choose a student of the teacher's family, "
@@ -290,13 +216,14 @@ def _plan_tensor(name: str, source: str | None, facts: _Facts, chooser: _Chooser
         resample = {"kind": "patch_embed", "new": list(shape[2:])}
         source_shape = (*source_shape[:2], *shape[2:])
         notes.append("patch size {}x{} -> {}x{}".format(*row["source_shape"][2:], *shape[2:]))
+    elif window := _other_window(name, source_shape, shape, facts):
+        resample = {"kind": "window", "new": window}
+        source_shape = (shape[0], source_shape[1])
+        notes.append("relative positions of a window of {}x{}".format(*window))
     source_shape = _same_rank(name, source_shape, shape, notes)
     _check_kernel_and_groups(name, source, source_shape, shape, facts)
-    cuts = tuple(
-        _cut_axis(name, source, axis, n_teacher, n_student, facts, chooser)
-        for axis, (n_teacher, n_student) in enumerate(zip(source_shape, shape))
-        if n_teacher != n_student
-    )
+    found = (chooser.cut(name, axis, *lengths) for axis, lengths in enumerate(zip(source_shape, shape)))
+    cuts = tuple(cut for cut in found if cut is not None)
     action = "resample" if resample else "select" if cuts else "copy"
     return Row(**row, action=action, reason=", ".join(notes), cuts=cuts, fold=fold, resample=resample)
 
@@ -318,79 +245,46 @@ def _same_rank(name: str, source_shape: tuple, shape: tuple, notes: list[str]) -
 
 
 def _check_kernel_and_groups(name: str, source: str, source_shape: tuple, shape: tuple, facts: _Facts) -> None:
-    if len(shape) != 4:
+    if name not in facts.groups_small:
         return
     if source_shape[2:] != shape[2:]:
         raise SelectionError(
-            f"{name}: kernel {source_shape[2]}x{source_shape[3]} of the teacher is not {shape[2]}x{shape[3]}; weights "
-            "are cut along channels only, so give the student the teacher's kernel size, or pass strict=False"
+            f"{name}: kernel {_shape(source_shape[2:])} of the teacher is not {_shape(shape[2:])}; weights are cut "
+            "along channels only, so give the student the teacher's kernel size, or pass strict=False"
         )
     if name == facts.stem and source_shape[1] != shape[1]:
         raise SelectionError(
             f"{name}: the teacher sees {source_shape[1]} input channels, the student {shape[1]}; an input channel is a "
             f"colour, not a feature, so make the student with in_chans={source_shape[1]} and repeat grey images"
         )
-    groups_big = facts.groups_big.get(source, 1)
-    groups_small = facts.groups_small.get(name, 1)
-    depthwise = groups_big == source_shape[0] and groups_small == shape[0] and shape[1] == source_shape[1] == 1
-    if max(groups_big, groups_small) > 1 and not depthwise and (groups_big, source_shape) != (groups_small, shape):
+    groups_big, groups_small = facts.groups_big.get(source, 1), facts.groups_small[name]
+    depthwise = [groups == size[0] > 1 for groups, size in ((groups_big, source_shape), (groups_small, shape))]
+    if (groups_big > 1) != (groups_small > 1) or depthwise[0] != depthwise[1]:
         raise SelectionError(
-            f"{name}: a grouped convolution ({groups_big} groups in the teacher, {groups_small} in the student) is not "
-            "supported unless it is depthwise; choose another pair, or pass strict=False"
+            f"{name}: a grouped convolution ({groups_big} groups in the teacher, {groups_small} in the student) must "
+            "be grouped, or depthwise, in both models; choose another pair, or pass strict=False"
         )
 
 
-def _cut_axis(
-    name: str, source: str, axis: int, n_teacher: int, n_student: int, facts: _Facts, chooser: _Chooser
-) -> Cut:
-    if n_student > n_teacher:
-        raise SelectionError(
-            f"{name}: axis {axis} has {n_student} entries in the student and only {n_teacher} in the teacher; "
-            "choose a narrower student or a wider teacher"
-        )
-    blocks = _attention_blocks(name, axis)
-    if blocks:
-        big = facts.attention_big.get(_attention_owner(source))
-        small = facts.attention_small.get(_attention_owner(name))
-        if big and small:
-            return _attention_cut(name, axis, big, small, blocks, chooser)
-    return chooser.channels(axis, n_teacher, n_student, name)
+_GEOMETRY = "geometry of the student, not a weight"
 
 
-def _attention_cut(name: str, axis: int, big: _Attention, small: _Attention, blocks: int, chooser: _Chooser) -> Cut:
-    if chooser.heads == "whole" and (small.heads > big.heads or small.head_dim > big.head_dim):
-        raise SelectionError(
-            f"{name}: {small.heads} heads of {small.head_dim} cannot be whole heads of a teacher with {big.heads} "
-            f"heads of {big.head_dim}; use heads='strided'"
-        )
-    return chooser.attention(axis, big, small, blocks, name)
+def _is_geometry(name: str, value: torch.Tensor, buffers: set[str]) -> bool:
+    """Whether a tensor holds indices or a mask, which follow from the student's own sizes; a counter does not."""
+    return name in buffers and value.ndim > 0 and not value.is_floating_point()
 
 
-def _attention_blocks(name: str, axis: int) -> int:
-    """Return 3 for the fused q|k|v axis, 1 for the input axis of the attention's output projection, else 0."""
-    module, _, _ = name.rpartition(".")
-    if module.endswith(".qkv") and axis == 0:
-        return 3
-    if module.endswith("attn.proj") and axis == 1:
-        return 1
-    return 0
-
-
-def _attention_owner(name: str) -> str:
-    return name.rpartition(".")[0].rpartition(".")[0]
-
-
-def _attention_modules(model: nn.Module) -> dict[str, _Attention]:
-    found = {}
-    for name, module in model.named_modules():
-        qkv, heads = getattr(module, "qkv", None), getattr(module, "num_heads", None)
-        if isinstance(qkv, nn.Linear) and isinstance(heads, int):
-            found[name] = _Attention(heads, qkv.out_features // 3)
-    return found
+def _other_window(name: str, source_shape: tuple, shape: tuple, facts: _Facts) -> list[int] | None:
+    """Return the student's attention window when its table of relative positions has another size, else ``None``."""
+    module, _, kind = name.rpartition(".")
+    if kind != "relative_position_bias_table" or source_shape[0] == shape[0]:
+        return None
+    window = getattr(facts.student.get_submodule(module), "window_size", None)
+    return list(window) if isinstance(window, (tuple, list)) and len(window) == 2 else None
 
 
 def _conv_groups(model: nn.Module) -> dict[str, int]:
-    return {f"{name}.weight": m.groups for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    return {f"{name}.weight": m.groups for name, m in model.named_modules() if isinstance(m, _ConvNd)}
 
 
 def _classifier_tensors(model: nn.Module) -> set[str]:
@@ -403,7 +297,7 @@ def _classifier_tensors(model: nn.Module) -> set[str]:
     classifier = model.get_classifier()
     parts = classifier if isinstance(classifier, (tuple, list)) else (classifier,)
     names = {name for name, module in model.named_modules() if any(module is part for part in parts)}
-    return {key for key in model.state_dict() if key.rpartition(".")[0] in names}
+    return {key for key in model.state_dict() if owner(key, names)}
 
 
 def _position_grid(facts: _Facts) -> dict[str, object] | None:
@@ -478,13 +372,28 @@ def plan_selection(
         ValueError: an unknown rule or part.
         SelectionError: the student cannot be filled from this teacher.
     """
+    return _plans(teacher, student, (part,), rule, layers, heads, seed, strict)[0]
+
+
+def _plans(
+    teacher: nn.Module, student: nn.Module, parts: Sequence[int], rule: str, layers: Layers, heads: str, seed: int,
+    strict: bool,
+) -> list[Plan]:  # fmt: skip
+    """Make one plan per part; the models are looked at once."""
     check_rule(rule)
-    check_part(part)
+    for part in parts:
+        check_part(part)
     layer_map = layer_selection(teacher, student, layers)
     mapping = component_mapping(teacher, student, layer_map)
-    rows, index_sets = element_selection(
-        teacher, student, mapping, rule=rule, part=part, heads=heads, seed=seed, strict=strict
-    )
+    facts = _Facts(teacher, student, mapping)
+    return [_plan(facts, layer_map, mapping, rule, part, heads, seed, strict) for part in parts]
+
+
+def _plan(
+    facts: _Facts, layer_map: Mapping, mapping: Mapping, rule: str, part: int, heads: str, seed: int, strict: bool
+) -> Plan:
+    rows, index_sets = _select_elements(facts, mapping, rule, part, heads, seed, strict)
+    teacher = facts.teacher
     unused = _unused(teacher, rows, layer_map)
     lost = [u for u in unused if u.reason == _NO_PLACE]
     if lost and strict:
@@ -500,15 +409,24 @@ _NO_PLACE = "no counterpart in the student"
 
 def _unused(teacher: nn.Module, rows: tuple[Row, ...], layer_map: Mapping[str, Sequence[int]]) -> tuple[Unused, ...]:
     used = {row.source for row in rows} | {row.fold for row in rows}
-    classifier = _classifier_tensors(teacher)
+    classifier, buffers = _classifier_tensors(teacher), {name for name, _ in teacher.named_buffers()}
+    stacks = find_stacks(teacher)
+    left = {
+        module
+        for name, chosen in layer_map.items()
+        for i, unit in enumerate(stacks[name].units)
+        if i not in chosen
+        for module in unit
+    }
     found = []
     for name, value in teacher.state_dict().items():
         if name in used:
             continue
         reason = _CLASSIFIER if name in classifier else _NO_PLACE
-        for stack, chosen in layer_map.items():
-            if name.startswith(f"{stack}.") and int(name[len(stack) + 1 :].partition(".")[0]) not in chosen:
-                reason = "layer not selected"
+        if owner(name, left):
+            reason = "layer not selected"
+        elif _is_geometry(name, value, buffers):
+            reason = "geometry of the teacher, not a weight"
         found.append(Unused(name, tuple(value.shape), reason))
     return tuple(found)
 
@@ -629,8 +547,8 @@ def dual_students(
         torch.manual_seed(seed)
         main = make_student()
     auxiliary = copy.deepcopy(main)
-    options = {"rule": rule, "layers": layers, "heads": heads, "seed": seed, "strict": strict}
-    parts = (1, 0) if swap else (0, 1)
-    plans = [select_weights(teacher, student, part=part, **options) for student, part in zip((main, auxiliary), parts)]
+    plans = _plans(teacher, main, (1, 0) if swap else (0, 1), rule, layers, heads, seed, strict)
+    for student, plan in zip((main, auxiliary), plans):
+        select_weights(teacher, student, plan)
     auxiliary.eval().requires_grad_(False)
     return main, auxiliary, DualReport(*plans)

@@ -26,7 +26,18 @@ NOT_OURS = {".git", ".venv", "_build", "build", "dist", "runs", "__pycache__", "
 # Each module may import from its own floor and from those below it, never in a circle.
 FLOORS = [
     {"resources", "indices", "data", "images", "folders", "reading", "phantoms", "inputs", "table"},
-    {"selection", "axes", "labels", "stacks", "wiring", "plan", "initialisation", "distill", "strategies", "teachers"},
+    {
+        "selection",
+        "axes",
+        "channels",
+        "stacks",
+        "wiring",
+        "plan",
+        "initialisation",
+        "distill",
+        "strategies",
+        "teachers",
+    },
     {"training", "evaluation"},
     {
         "experiments",
