@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -43,8 +44,11 @@ class Wiring:
     views: tuple[View, ...]
 
 
+_traced: WeakKeyDictionary[nn.Module, tuple[tuple, Wiring]] = WeakKeyDictionary()
+
+
 def trace(model: nn.Module) -> Wiring:
-    """Follow one forward pass of a model.
+    """Follow one forward pass of a model, once: as long as its tensors keep names and shapes the result is kept.
 
     Args:
         model: a network for images; it is neither changed nor moved, and no memory is used for activations.
@@ -56,6 +60,9 @@ def trace(model: nn.Module) -> Wiring:
         Untraceable: the model does not run on meta tensors, or an operation has no rule.
     """
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    shapes = tuple((name, tuple(value.shape)) for name, value in state.items())
+    if model in _traced and _traced[model][0] == shapes:
+        return _traced[model][1]
     failure = ""
     for size in _sizes(model):
         tracer = _Tracer()
@@ -83,7 +90,8 @@ def trace(model: nn.Module) -> Wiring:
             View(v.optional, *(None if part is None else channels.roots(part) for part in (v.grid, v.outer, v.inner)))
             for v in channels.views
         )
-        return Wiring(roots, fixed, views)
+        _traced[model] = (shapes, Wiring(roots, fixed, views))
+        return _traced[model][1]
     raise Untraceable(f"its forward pass ({failure})")
 
 
