@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from .reports import METHODS, paper_numbers
+from .reports import paper_numbers
 from .results import DATASETS, Group, Record, difference, find, group_records, interval_text, spread_text
 from .table import Cell, Table
 
@@ -23,6 +23,7 @@ TASK_NOTES = {
     "mri": "The paper's data set; copies of one file are kept on one side of the split here.",
 }
 ARCHES = ("vit", "convnext")
+SHORT = {"ours": "ours", "cm1": "CM1", "cm2": "CM2", "cm3": "CM3", "cm4": "CM4"}
 
 
 def _paper_cells(number: int) -> dict[tuple, Mapping]:
@@ -69,7 +70,7 @@ def level_table(number: int, records: Sequence[Record], pair: str = "efficientne
             rows.append(
                 (
                     Cell(f"{fraction:.0%}"),
-                    Cell(METHODS[method], head=True),
+                    Cell(SHORT[method], head=True),
                     *(Cell(_paper_level(cells, arch, theirs, method, fraction)) for arch in ARCHES),
                     Cell(here),
                     Cell(away),

@@ -171,7 +171,7 @@ def test_figures_show_what_they_are_given(some):
 
 def test_beside_the_paper(some):
     text = str(beside.level_table(4, some))
-    assert "| 5% | Dual + SKD (“Ours”) | 0.774 ± 0.019 | 0.852 ± 0.012 | 0.730 ± 0.036 (n=3) | -0.122 |" in text
+    assert "| 5% | ours | 0.774 ± 0.019 | 0.852 ± 0.012 | 0.730 ± 0.036 (n=3) | -0.122 |" in text
     assert "not measured" in text
     with pytest.raises(ValueError, match="choose 2, 3 or 4"):
         beside.level_table(8, some)
