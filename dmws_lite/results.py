@@ -332,6 +332,67 @@ def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]]
     return Table(title, header, tuple(rows), notes)
 
 
+def all_differences(
+    records: Sequence[Record], pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[Difference]]:
+    """Compare pairs of variants on every task where both were run, with at least two common seeds.
+
+    Args:
+        records: the runs.
+        pairs: short names, ``(first, second)``.
+
+    Returns:
+        For each pair its differences, one per task.
+    """
+    groups = group_records(records)
+    found: dict[tuple[str, str], list[Difference]] = {pair: [] for pair in pairs}
+    for task in _columns(groups):
+        mine = {g.key: g for g in groups if g.task == task}
+        for first, second in pairs:
+            if first in mine and second in mine:
+                d = difference(mine[first], mine[second])
+                if d is not None and d.summary.n > 1:
+                    found[first, second].append(d)
+    return found
+
+
+def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, str]], title: str) -> Table:
+    """Count, over all tasks, what the intervals of a difference say: one row per question.
+
+    Args:
+        records: the runs.
+        questions: text -> short names ``(first, second)`` whose difference answers it.
+        title: caption.
+    """
+    found = all_differences(records, list(questions.values()))
+    everything = [(pair, d) for pair, differences in found.items() for d in differences]
+    adjusted = holm([d.p for _, d in everything])
+    rows = []
+    for text, pair in questions.items():
+        mine = [(d, p) for (other, d), p in zip(everything, adjusted) if other == pair]
+        counts = [sum(d.verdict == verdict for d, _ in mine) for verdict in ("higher", "lower", "not told apart")]
+        means = [d.summary.mean for d, _ in mine]
+        spread = f"{min(means):+.3f} to {max(means):+.3f}" if means else "not measured"
+        sure = sum(p < 0.05 for _, p in mine)
+        cells = [Cell(text, head=True), Cell(" − ".join(pair)), Cell(str(len(mine))), *(Cell(str(c)) for c in counts)]
+        rows.append((*cells, Cell(spread), Cell(str(sure))))
+    header = (
+        "Question",
+        "Difference",
+        "Tasks",
+        "Higher",
+        "Lower",
+        "Not told apart",
+        "Mean differences",
+        "Adjusted p < 0.05",
+    )
+    notes = (
+        "A task is a data set, a pair and a labelled share. Higher and lower: the 95% interval over seeds excludes 0. "
+        f"The last column counts what is left after Holm's adjustment for all {len(everything)} comparisons of the table.",
+    )
+    return Table(title, header, tuple(rows), notes)
+
+
 # -- a file for spreadsheets -------------------------------------------------------------------------------------------
 
 _CSV = ("dataset", "pair", "fraction", "size", "steps", "epochs", "split_rule", "variant", "n", "mean", "sd", "low",

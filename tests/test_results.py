@@ -23,6 +23,7 @@ from dmws_lite.results import (
     holm,
     is_flat,
     result_table,
+    tally_table,
     task_label,
     to_csv,
 )
@@ -117,6 +118,16 @@ def test_the_tables_hold_the_numbers_of_the_records(some):
     rows = list(csv.DictReader(io.StringIO(to_csv(some))))
     assert [r["variant"] for r in rows] == ["ours", "cm1", "cm2"]
     assert rows[0]["seeds"] == "0:0.700000 1:0.720000 2:0.770000" and float(rows[0]["mean"]) == pytest.approx(0.73)
+
+
+def test_the_tally_counts_tasks_by_what_their_intervals_say(some):
+    more = [record(a, s, method=m, fraction=0.1) for m, a in (("ours", 0.9), ("cm1", 0.8)) for s in (0, 1)]
+    lonely = [record(0.9, 0, method=m, fraction=0.01) for m in ("ours", "cm1")]  # one seed: no interval
+    for i, r in enumerate(more):
+        r["metrics"]["accuracy"] += 0.001 * i
+    table = tally_table([*some, *more, *lonely], {"Better?": ("ours", "cm1"), "Unknown?": ("ours", "cm3")}, "T")
+    assert [c.text for c in table.rows[0]][2:7] == ["2", "1", "0", "1", "+0.020 to +0.098"]
+    assert table.rows[1][6].text == "not measured" and "all 2 comparisons" in table.notes[0]
 
 
 def test_a_missing_cell_is_said_to_be_missing(some):
