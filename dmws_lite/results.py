@@ -388,7 +388,7 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
     )
     notes = (
         "A task is a data set, a pair and a labelled share. Higher and lower: the 95% interval over seeds excludes 0. "
-        f"The last column counts what is left after Holm's adjustment for all {len(everything)} comparisons of the table.",
+        f"The last column counts what is left after Holm's adjustment for all {len(everything)} comparisons here.",
     )
     return Table(title, header, tuple(rows), notes)
 
