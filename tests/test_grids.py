@@ -61,7 +61,7 @@ def test_the_grids_of_the_book_are_complete_comparisons(name):
 
 
 def test_all_methods_of_a_comparison_take_the_same_number_of_steps():
-    for name in ("tables", "ablations", "pairs", "long"):
+    for name in ("tables", "ablations", "pairs", "cost"):
         lengths = {}
         for r in read_grid(name).runs:
             lengths.setdefault((r.dataset, r.pair, r.fraction), set()).add((r.epochs, r.steps, r.batch_size))
