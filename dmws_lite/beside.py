@@ -40,7 +40,7 @@ def _paper_gain(cells: Mapping, arch: str, dataset: str, methods: tuple[str, str
     a, b = (cells.get((arch, dataset, method, fraction)) for method in methods)
     if not a or not b:
         return "—"
-    error = math.sqrt((a["sd"] ** 2 + b["sd"] ** 2) / 5)  # five runs each, taken as independent
+    error = math.sqrt((a["sd"] ** 2 + b["sd"] ** 2) / paper_numbers()["runs"])  # taken as independent
     return f"{a['mean'] - b['mean']:+.3f} ± {error:.3f}"
 
 

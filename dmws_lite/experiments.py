@@ -6,6 +6,7 @@ named by a hash of the description. :mod:`dmws_lite.grids` makes many.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -281,11 +282,9 @@ class _PeakMemory:
         if self._gpu:
             torch.cuda.reset_peak_memory_stats()
             return
-        try:
+        with contextlib.suppress(OSError):  # not Linux, or not allowed: then the peak is unknown
             Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark, see proc(5)
             self._reset = True
-        except OSError:
-            pass  # not Linux, or not allowed: then the peak is unknown
 
     def mib(self) -> int | None:
         if self._gpu:

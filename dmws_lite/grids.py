@@ -126,7 +126,7 @@ def _expand(content: object, name: str) -> Grid:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a call of :func:`run_grid` did: numbers of runs made, already there, and failed."""
+    """What a call of :func:`run_grid` did: numbers of runs of the share made, there without it, and failed."""
 
     made: int
     there: int
@@ -157,12 +157,12 @@ def run_grid(
         folder: where the records are and go.
         root: folder of the data sets.
         command: the command line, for the records.
-        progress: show a bar with the time left, measured in training images.
-        share: ``(i, n)``: do every n-th missing run, beginning with the i-th; for several processes side by side.
+        progress: show a bar over the runs, with the time left.
+        share: ``(i, n)``: do what is missing of every n-th run, beginning with the i-th; for several processes at once.
         say: called with one line per finished run.
     """
-    own = missing(grid, folder) if share == (1, 1) else list(grid.runs[share[0] - 1 :: share[1]])
-    todo = [run for run in own if not (Path(folder) / f"{run.name}.json").exists()]
+    own, lacking = grid.runs[share[0] - 1 :: share[1]], set(missing(grid, folder))
+    todo = [run for run in own if run in lacking]
     shelf, made, failed = Shelf(root), 0, 0
     with tqdm(total=len(todo), unit="run", disable=not progress, smoothing=0) as bar:
         for run in todo:
@@ -183,7 +183,7 @@ def run_grid(
                     made += 1
             bar.n = made + failed
             bar.refresh()
-    return Progress(made, len(grid.runs) - made - failed, failed)
+    return Progress(made, len(own) - made - failed, failed)
 
 
 def _ticker(bar: tqdm, run: Run) -> Callable[[dict], None]:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 
+from .evaluation import summarise
 from .experiments import read_records
 from .resources import data_path
+from .results import spread_text
 from .table import Cell, Table
 
 DATASETS = {"xray": "Chest X-ray", "ct": "Lung CT", "mri": "Brain MRI"}
@@ -124,14 +125,6 @@ def _told_settings(settings: Sequence[tuple[str, object]]) -> str:
     return ", ".join(words) or "settings not recorded"
 
 
-def _spread(values: Sequence[float]) -> str:
-    """Write values as mean ± sample sd (n - 1) and n; one value has no sd."""
-    mean = statistics.fmean(values)
-    if len(values) == 1:
-        return f"{mean:.3f} (n=1)"
-    return f"{mean:.3f} ± {statistics.stdev(values):.3f} (n={len(values)})"
-
-
 def _pair_name(paper: Mapping, arch: str) -> str:
     return f"{paper['pairs'][arch]['teacher']} → {paper['pairs'][arch]['student']}"
 
@@ -192,7 +185,7 @@ def paper_table(
             pair = mine[0]["pair"] if mine else ""
             values = [our_numbers(dataset, pair, method, f, records=mine) for f in fractions]
             if any(values):
-                row += [Cell(_spread(v) if v else NOT_MEASURED) for v in values]
+                row += [Cell(spread_text(summarise(v)) if v else NOT_MEASURED) for v in values]
             else:
                 row.append(Cell(NOT_MEASURED, span=len(fractions) if chosen else 1))
         rows.append(row)
@@ -343,6 +336,6 @@ def own_table(records: Sequence[Record] | None = None) -> Table:
     rows = []
     for key in sorted(groups, key=repr):
         data, pair, fraction, told, settings = key
-        texts = (f"{fraction:.0%}", _told_settings(settings), _spread(tuple(groups[key].values())))
+        texts = (f"{fraction:.0%}", _told_settings(settings), spread_text(summarise(tuple(groups[key].values()))))
         rows.append((Cell(data), Cell(pair), Cell(told, head=True), *map(Cell, texts)))
     return Table("Measured here", header, tuple(rows), ("Mean ± sample sd over n seeds; no sd where n is 1.",))

@@ -157,7 +157,7 @@ def _select_elements(
                 raise
             shape = tuple(facts.small[name].shape)
             rows.append(Row(name, shape, "initial", reason=str(error).removeprefix(f"{name}: ").split(";")[0]))
-    return tuple(rows), chooser.sets
+    return tuple(rows), chooser.sets if chooser else {}
 
 
 class _Facts:

@@ -75,6 +75,26 @@ class Strategy:
         return {"strategy": type(self).__name__, **numbers}
 
 
+@dataclasses.dataclass
+class FrozenTeacher(Strategy):
+    """Base of the strategies that learn from a network that is trained already and does not change.
+
+    Attributes:
+        frozen: that network; it sees the same inputs as the student.
+    """
+
+    frozen: nn.Module = dataclasses.field(repr=False)
+
+    def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
+        self.frozen.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    def terms(self, batch: Batch, tau: float) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy with the labels, and the KL divergence from the frozen network."""
+        with torch.no_grad():
+            other = self.frozen(batch.images)
+        return F.cross_entropy(batch.logits.float(), batch.targets), softened_kl(batch.logits, other, tau)
+
+
 def check_share(name: str, value: float) -> None:
     """Raise ``ValueError`` unless a weight lies in [0, 1]."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:

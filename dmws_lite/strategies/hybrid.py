@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..distill import check_alpha, check_tau
-from .base import Batch, Strategy, softened_kl
+from .base import Batch, FrozenTeacher
 
 
 @dataclass
-class Hybrid(Strategy):
+class Hybrid(FrozenTeacher):
     """``alpha * CE + (1 - alpha) * tau**2 * KL(teacher || main)`` with a frozen external teacher (Hinton et al. 2015).
 
     The loss of equation 5 with the auxiliary replaced by the fine-tuned teacher: what the classroom answer to "why not
@@ -25,7 +23,6 @@ class Hybrid(Strategy):
         tau: temperature, in (0, 100].
     """
 
-    frozen: nn.Module = field(repr=False)
     alpha: float = 0.6
     tau: float = 3.0
     needs = "teacher"
@@ -34,12 +31,6 @@ class Hybrid(Strategy):
         check_alpha(self.alpha)
         check_tau(self.tau)
 
-    def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
-        self.frozen.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            other = self.frozen(batch.images)
-        ce = F.cross_entropy(batch.logits.float(), batch.targets)
-        kd = softened_kl(batch.logits, other, self.tau)
+        ce, kd = self.terms(batch, self.tau)
         return {"loss": self.alpha * ce + (1 - self.alpha) * self.tau**2 * kd, "ce": ce, "kd": kd}

@@ -8,18 +8,18 @@ distillation; here it is called ``share`` because alpha weighs the cross-entropy
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..distill import check_tau
-from .base import Batch, Strategy, check_share, softened_kl
+from .base import Batch, FrozenTeacher, Strategy, check_share
 
 
 @dataclass
-class TeacherFreeSelf(Strategy):
+class TeacherFreeSelf(FrozenTeacher):
     """Tf-KD self: ``(1 - share) * CE + share * weight * tau**2 * KL(frozen copy || main)``.
 
     The teacher is the same architecture, trained before with labels only, and frozen. (The paper that this project is
@@ -32,7 +32,6 @@ class TeacherFreeSelf(Strategy):
         weight: 0.5 there (its multiplier of 50 over 100 classes).
     """
 
-    frozen: nn.Module = field(repr=False)
     share: float = 0.95
     tau: float = 6.0
     weight: float = 0.5
@@ -42,14 +41,8 @@ class TeacherFreeSelf(Strategy):
         check_share("share", self.share)
         check_tau(self.tau)
 
-    def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
-        self.frozen.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            other = self.frozen(batch.images)
-        ce = F.cross_entropy(batch.logits.float(), batch.targets)
-        kd = softened_kl(batch.logits, other, self.tau)
+        ce, kd = self.terms(batch, self.tau)
         return {"loss": (1 - self.share) * ce + self.share * self.weight * self.tau**2 * kd, "ce": ce, "kd": kd}
 
 
