@@ -3,7 +3,9 @@
     python scripts/build_book.py [--root FOLDER]
 
 The build fails, with exit code 1, where a cell raises, a reference leads nowhere, any other warning appears, a cell was
-not executed, or a page asks an outside host for a script, style, font or image.
+not executed, or a page asks an outside host for a script, style, font or image. The scripts that move the widgets come
+from the npm registry (``vendor.py``); where they cannot be fetched the book is built all the same, its widgets are static
+figures, and the last lines say so.
 
 Every build executes every notebook and makes every page anew. Jupyter Book's cache is keyed on code cells only: it
 knows nothing of a changed package, record or library, and would show the outputs of yesterday. Here it serves only as
@@ -26,6 +28,8 @@ from pathlib import Path
 import nbformat
 import yaml
 from jupyter_cache import get_cache
+from vendor import FOLDER, FetchError
+from widget_page import SCRIPTS, STATIC_PAGE, place_scripts
 
 ROOT = Path(__file__).resolve().parents[1]
 MATHJAX = "tex-svg-full.js"  # MathJax 3.2.2 with all TeX extensions, glyphs inside: one file, no fonts
@@ -64,6 +68,20 @@ def place_mathjax(html: Path) -> None:
     target.write_bytes(content)
 
 
+def place_widget_scripts(html: Path, cache: Path) -> str:
+    """Put the scripts that move the widgets beside the pages; return what is missing, or nothing."""
+    folder = html / "vendor"
+    try:
+        place_scripts(folder, cache)
+    except FetchError as error:
+        # Empty files instead of dead links: the pages then show the static figures.
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in SCRIPTS:
+            (folder / name).write_text("// not fetched when this book was built\n", encoding="utf-8")
+        return str(error)
+    return ""
+
+
 def run_jupyter_book(root: Path) -> int:
     """Run Jupyter Book with every warning as an error and return its exit code."""
     environment = dict(os.environ)
@@ -71,6 +89,8 @@ def run_jupyter_book(root: Path) -> int:
     environment.pop("MPLBACKEND", None)
     # The same book with and without a network: pages use only what is installed or in data/.
     environment.setdefault("HF_HUB_OFFLINE", "1")
+    # Widgets whose logic needs a kernel show a figure instead; the others add the figure for readers without scripts.
+    environment[STATIC_PAGE] = "1"
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode
@@ -192,8 +212,12 @@ def execution_times(root: Path, build: Path) -> dict[str, float]:
     return {name: seconds[Path(name).name][1] for name in notebooks_in_toc(root) if Path(name).name in seconds}
 
 
-def build_book(root: Path) -> Path:
-    """Build the book of ``root`` and return its first page.
+def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
+    """Build the book of ``root``; return its first page and what is missing of the widget scripts (mostly nothing).
+
+    Args:
+        root: folder with ``_config.yml`` and ``_toc.yml``.
+        cache: folder of fetched scripts.
 
     Raises:
         BookError: the book has at least one fault; each was printed.
@@ -202,6 +226,7 @@ def build_book(root: Path) -> Path:
     html = build / "html"
     start_afresh(build)
     place_mathjax(html)
+    missing = place_widget_scripts(html, cache)
     before = digests(root / "notebooks")
     code = run_jupyter_book(root)
     if not (html / "index.html").exists():
@@ -217,15 +242,17 @@ def build_book(root: Path) -> Path:
         faults.append(f"{page} fetches from outside: {', '.join(addresses)}")
     if faults:
         raise BookError("\n".join(faults))
-    return html / "index.html"
+    return html / "index.html", missing
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="folder with _config.yml and _toc.yml")
-    root = parser.parse_args(arguments).root.resolve()
+    parser.add_argument("--scripts", type=Path, default=FOLDER, help="folder of fetched scripts (default: .cache/vendor)")
+    given = parser.parse_args(arguments)
+    root = given.root.resolve()
     try:
-        index = build_book(root)
+        index, missing = build_book(root, given.scripts.resolve())
     except BookError as error:
         print(f"\nThe book was not built:\n{error}", file=sys.stderr)
         return 1
@@ -233,6 +260,8 @@ def main(arguments: list[str] | None = None) -> int:
     for name, seconds in execution_times(root, root / "_build").items():
         print(f"  {seconds:6.1f}  {name}.ipynb")
     print(f"\nThe book: {index}")
+    if missing:
+        print(f"Its widgets do not move, static figures stand in their place: {missing}", file=sys.stderr)
     return 0
 
 
