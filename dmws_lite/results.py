@@ -167,6 +167,8 @@ class Difference:
         """Say what the interval allows to say, and no more."""
         if self.summary.n < 2:
             return "one seed: nothing can be said"
+        if self.summary.sd < 1e-12:  # equal differences have no spread to judge by: their interval has no width
+            return "not told apart"
         if self.summary.low > 0:
             return "higher"
         return "lower" if self.summary.high < 0 else "not told apart"

@@ -10,6 +10,7 @@ page asks no outside host for anything. Every file is checked by its SHA-256. Th
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import os
@@ -61,7 +62,16 @@ AXE = Script(
     "axe.min.js", "axe-core", "4.14.1", "axe.min.js",
     "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c",
 )  # fmt: skip
-PAGES, TESTS = (REQUIRE, HTML_MANAGER), (AXE,)
+# Its style sheet names these icon fonts, and the icons of the theme are drawn with them once it is loaded.
+FONTS = tuple(
+    Script(f"fonts/{name}.woff2", "@jupyter-widgets/html-manager", "1.0.15", f"dist/{name}.woff2", sha256)
+    for name, sha256 in (
+        ("1551f4f60c37af51121f", "9834b82ad26e2a37583d22676a12dd2eb0fe7c80356a2114d0db1aa8b3899537"),
+        ("7a3337626410ca2f4071", "e42a88444448ac3d60549cc7c1ff2c8a9cac721034c073d80a14a44e79730cca"),
+        ("d878b0a6a1144760244f", "8ea8791754915a898a3100e63e32978a6d1763be6df8e73a39d3a90d691cdeef"),
+    )
+)
+PAGES, TESTS = (REQUIRE, HTML_MANAGER, *FONTS), (AXE,)
 
 
 class FetchError(RuntimeError):
@@ -78,6 +88,14 @@ def registry() -> str:
     return (address if address and address.startswith("http") else "https://registry.npmjs.org").rstrip("/")
 
 
+@functools.lru_cache(maxsize=1)
+def _package(name: str, version: str) -> bytes:
+    """Return a package as npm packs it; the last one is kept, because several files of one are wanted."""
+    base = name.rsplit("/", 1)[-1]
+    with urllib.request.urlopen(f"{registry()}/{name}/-/{base}-{version}.tgz", timeout=60) as answer:
+        return answer.read()
+
+
 def fetch(script: Script, folder: Path = FOLDER) -> Path:
     """Return the path of a script, downloaded now if it is not in the folder.
 
@@ -91,12 +109,8 @@ def fetch(script: Script, folder: Path = FOLDER) -> Path:
     target = folder / script.name
     if target.exists() and hashlib.sha256(target.read_bytes()).hexdigest() == script.sha256:
         return target
-    base = script.package.rsplit("/", 1)[-1]
-    address = f"{registry()}/{script.package}/-/{base}-{script.version}.tgz"
     try:
-        with urllib.request.urlopen(address, timeout=60) as answer:
-            packed = io.BytesIO(answer.read())
-        with tarfile.open(fileobj=packed, mode="r:gz") as archive:
+        with tarfile.open(fileobj=io.BytesIO(_package(script.package, script.version)), mode="r:gz") as archive:
             content = archive.extractfile(f"package/{script.member}").read()
     except (OSError, urllib.error.URLError, tarfile.TarError, KeyError, AttributeError) as error:
         raise FetchError(

@@ -21,10 +21,11 @@ from vendor import FOLDER, PAGES, fetch  # noqa: E402
 
 STATIC_PAGE = "DMWS_LITE_STATIC_PAGE"  # the variable that dmws_lite.widgets.base looks at
 
-WHERE = """// Where the widget scripts find anywidget: beside this file, from any depth of folders, also from file://.
+WHERE = """// Where the widget scripts find anywidget and their fonts: beside this file, from any depth of folders, also from file://.
 (function () {
   var here = document.currentScript.src.replace(/[^/]*$/, "");
-  if (window.require && window.require.config) window.require.config({ paths: { anywidget: here + "anywidget" } });
+  if (!window.require || !window.require.config) return;
+  window.require.config({ paths: { anywidget: here + "anywidget", "@jupyter-widgets/html-manager/dist": here + "fonts" } });
 })();
 """
 SCRIPTS = ("require.js", "where.js", "embed-amd.js")
@@ -42,10 +43,10 @@ def place_scripts(folder: Path, cache: Path = FOLDER) -> None:
     """
     import anywidget
 
-    found = [fetch(one, cache) for one in PAGES]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in found:
-        shutil.copy(path, folder / path.name)
+    found = {one.name: fetch(one, cache) for one in PAGES}
+    (folder / "fonts").mkdir(parents=True, exist_ok=True)
+    for name, path in found.items():
+        shutil.copy(path, folder / name)
     shutil.copy(Path(anywidget.__file__).parent / "nbextension" / "index.js", folder / "anywidget.js")
     (folder / "where.js").write_text(WHERE, encoding="utf-8")
 

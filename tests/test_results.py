@@ -97,6 +97,8 @@ def test_a_difference_is_paired_by_seed(some):
     one = group_records([record(0.6, 0, method="cm3")])[0]
     assert difference(ours, one).verdict == "one seed: nothing can be said"
     assert difference(ours, group_records([record(0.6, 7, method="cm3")])[0]) is None
+    equal = [record(r["metrics"]["accuracy"] - 0.1, s, method="cm4") for s, r in sorted(ours.by_seed.items())]
+    assert difference(ours, group_records(equal)[0]).verdict == "not told apart"  # no spread: nothing to judge by
     other = record(0.6, 0, method="cm3")
     other["split"] = {**other["split"], "digest": "another"}
     with pytest.raises(ValueError, match="different splits"):
@@ -124,9 +126,9 @@ def test_the_tally_counts_tasks_by_what_their_intervals_say(some):
     more = [record(a, s, method=m, fraction=0.1) for m, a in (("ours", 0.9), ("cm1", 0.8)) for s in (0, 1)]
     lonely = [record(0.9, 0, method=m, fraction=0.01) for m in ("ours", "cm1")]  # one seed: no interval
     for i, r in enumerate(more):
-        r["metrics"]["accuracy"] += 0.001 * i
+        r["metrics"]["accuracy"] += 0.001 * i * i
     table = tally_table([*some, *more, *lonely], {"Better?": ("ours", "cm1"), "Unknown?": ("ours", "cm3")}, "T")
-    assert [c.text for c in table.rows[0]][2:7] == ["2", "1", "0", "1", "+0.020 to +0.098"]
+    assert [c.text for c in table.rows[0]][2:7] == ["2", "1", "0", "1", "+0.020 to +0.094"]
     assert table.rows[1][6].text == "not measured" and "all 2 comparisons" in table.notes[0]
 
 
