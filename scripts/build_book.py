@@ -4,8 +4,8 @@
 
 The build fails, with exit code 1, where a cell raises, a reference leads nowhere, any other warning appears, a cell was
 not executed, or a page asks an outside host for a script, style, font or image. The scripts that move the widgets come
-from the npm registry (``vendor.py``); where they cannot be fetched the book is built all the same, its widgets are static
-figures, and the last lines say so.
+from the npm registry (``vendor.py``). Where they cannot be fetched the book is built all the same, its widgets are
+static figures, and the last lines say so.
 
 Every build executes every notebook and makes every page anew. Jupyter Book's cache is keyed on code cells only: it
 knows nothing of a changed package, record or library, and would show the outputs of yesterday. Here it serves only as
@@ -212,7 +212,7 @@ def execution_times(root: Path, build: Path) -> dict[str, float]:
     return {name: seconds[Path(name).name][1] for name in notebooks_in_toc(root) if Path(name).name in seconds}
 
 
-THEBE = re.compile(r'[ \t]*<(?:script>const THEBE_JS_URL|script[^>]*sphinx-thebe\.js|link[^>]*sphinx-thebe)[^\n]*\n')
+THEBE = re.compile(r"[ \t]*<(?:script>const THEBE_JS_URL|script[^>]*sphinx-thebe\.js|link[^>]*sphinx-thebe)[^\n]*\n")
 
 
 def drop_thebe(html: Path) -> None:
@@ -260,7 +260,9 @@ def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="folder with _config.yml and _toc.yml")
-    parser.add_argument("--scripts", type=Path, default=FOLDER, help="folder of fetched scripts (default: .cache/vendor)")
+    parser.add_argument(
+        "--scripts", type=Path, default=FOLDER, help="folder of fetched scripts (default: .cache/vendor)"
+    )
     given = parser.parse_args(arguments)
     root = given.root.resolve()
     try:

@@ -21,11 +21,12 @@ from vendor import FOLDER, PAGES, fetch  # noqa: E402
 
 STATIC_PAGE = "DMWS_LITE_STATIC_PAGE"  # the variable that dmws_lite.widgets.base looks at
 
-WHERE = """// Where the widget scripts find anywidget and their fonts: beside this file, from any depth of folders, also from file://.
+WHERE = """// Where the widget scripts find anywidget and their fonts: beside this file, at any depth, also from file://.
 (function () {
   var here = document.currentScript.src.replace(/[^/]*$/, "");
   if (!window.require || !window.require.config) return;
-  window.require.config({ paths: { anywidget: here + "anywidget", "@jupyter-widgets/html-manager/dist": here + "fonts" } });
+  var fonts = "@jupyter-widgets/html-manager/dist";
+  window.require.config({ paths: { anywidget: here + "anywidget", [fonts]: here + "fonts" } });
 })();
 """
 SCRIPTS = ("require.js", "where.js", "embed-amd.js")
@@ -66,7 +67,8 @@ def page(widgets: list, theme: str = "light", before: str = "") -> str:
     return f"""<!DOCTYPE html>
 <html lang="en" data-theme="{html.escape(theme)}"><head><meta charset="utf-8"><title>Widget</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"></head>
-<body style="margin:8px;background:{background}"><main><h1 style="font-size:16px;color:#888">Widget</h1>{before}{shown}</main>
+<body style="margin:8px;background:{background}">
+<main><h1 style="font-size:16px;color:#888">Widget</h1>{before}{shown}</main>
 <script type="application/vnd.jupyter.widget-state+json">{state}</script>
 {scripts}</body></html>
 """

@@ -16,7 +16,13 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MISSING = "no Chromium: install it (Debian: sudo apt install chromium) or give its path in the variable CHROMIUM"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 # The schema checker of the widget manager says this once a page; it is about itself.
 HARMLESS = ("strict mode: use allowUnionTypes",)
 

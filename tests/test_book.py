@@ -29,7 +29,9 @@ NOTEBOOKS = "notebooks/{}.html"
 
 def newest(paths: list[Path]) -> float:
     """Return when the youngest of some files and folders was changed."""
-    files = [f for p in paths for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file() and "__pycache__" not in f.parts]
+    files = [
+        f for p in paths for f in (p.rglob("*") if p.is_dir() else [p]) if f.is_file() and "__pycache__" not in f.parts
+    ]
     return max(f.stat().st_mtime for f in files)
 
 

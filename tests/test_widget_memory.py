@@ -10,7 +10,10 @@ NAME = "auxiliary-memory"
 
 
 def record(beta: float, seed: int, end: float) -> dict:
-    rows = [{"step": 4, "main_accuracy": 0.4, "aux_accuracy": 0.3}, {"step": 6, "main_accuracy": None, "aux_accuracy": None}]
+    rows = [
+        {"step": 4, "main_accuracy": 0.4, "aux_accuracy": 0.3},
+        {"step": 6, "main_accuracy": None, "aux_accuracy": None},
+    ]
     rows.append({"step": 8, "main_accuracy": end, "aux_accuracy": end / 2})
     return {"beta": beta, "seed": seed, "history": rows, "pair": "p", "dataset": "d", "fraction": 0.05}
 
