@@ -13,12 +13,16 @@ STAMP = $(VENV)/.installed
 # The kernel of this environment goes before one of the same name in the user's home.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help book test lab bench bench-loop lint format stamp clean distclean
+.PHONY: help book pdf zip wheelhouse test lab exercises bench bench-loop lint format stamp clean distclean
 
 help:
 	@echo "make book       execute the notebooks and build the book into _build/html"
+	@echo "make zip        pack the built book into dist/dmws-lite-book.zip, for reading without a network"
+	@echo "make wheelhouse everything to install it without a network, into dist/wheelhouse (3 GB on Linux)"
+	@echo "make pdf        print the built book into dist/dmws-lite-book.pdf (needs Chromium)"
 	@echo "make test       all tests, the notebooks among them"
 	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make exercises  write the student notebooks (notebooks/exercises/) from the notebooks with solutions"
 	@echo "make bench      measure time and memory (benchmarks/bench.py)"
 	@echo "make bench-loop measure what each choice of the training loop gains (benchmarks/loop.py)"
 	@echo "make lint       style, spelling and notebook checks, changing nothing"
@@ -31,11 +35,27 @@ help:
 book: $(STAMP)
 	@$(RUN) scripts/build_book.py
 
+zip: $(STAMP)
+	@$(RUN) scripts/zip_book.py
+
+# For machines of the kind that this runs on: the same system and the same Python. What else pip should know goes into
+# PIP_OPTIONS, such as another index with smaller builds of PyTorch.
+wheelhouse: $(STAMP)
+	@$(RUN) -m pip wheel --disable-pip-version-check --progress-bar off --wheel-dir dist/wheelhouse $(PIP_OPTIONS) \
+	    -r requirements.txt .
+
+pdf: $(STAMP)
+	@$(RUN) scripts/make_pdf.py
+
 test: $(STAMP)
 	@$(RUN) -m pytest
 
 lab: $(STAMP)
 	@$(RUN) -m jupyter lab --notebook-dir=notebooks
+
+exercises: $(STAMP)
+	@$(RUN) scripts/stamp_notebooks.py
+	@$(RUN) scripts/make_exercises.py
 
 bench: $(STAMP)
 	@$(RUN) benchmarks/bench.py
@@ -50,16 +70,19 @@ lint: $(STAMP)
 	@$(RUN) scripts/stamp_notebooks.py
 	@$(RUN) scripts/stamp_results.py --check
 	@$(RUN) scripts/check_notebooks.py
+	@$(RUN) scripts/make_exercises.py --check
 	@$(RUN) -m codespell_lib
 
 format: $(STAMP)
 	@$(RUN) -m ruff check --fix .
 	@$(RUN) -m ruff format .
 	@$(RUN) scripts/stamp_notebooks.py
+	@$(RUN) scripts/make_exercises.py
 	@$(RUN) scripts/stamp_results.py
 
 stamp: $(STAMP)
 	@$(RUN) scripts/stamp_notebooks.py
+	@$(RUN) scripts/make_exercises.py
 	@$(RUN) scripts/stamp_results.py
 
 clean:

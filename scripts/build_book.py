@@ -28,6 +28,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from jupyter_cache import get_cache
+from polish import polish
 from vendor import FOLDER, FetchError
 from widget_page import SCRIPTS, STATIC_PAGE, place_scripts
 
@@ -219,8 +220,7 @@ def drop_thebe(html: Path) -> None:
     """Take the scripts of Thebe off the pages: it needs a server, and declaring its address twice is an error."""
     for path in html.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
-        if shorter := THEBE.sub("", text):
-            path.write_text(shorter, encoding="utf-8")
+        path.write_text(THEBE.sub("", text), encoding="utf-8")
 
 
 def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
@@ -245,6 +245,7 @@ def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
             f"Jupyter Book stopped with code {code}; the first error is above, other pages were not reached"
         )
     drop_thebe(html)
+    polish(html)
     faults = check_executed(root, build)
     if code:
         faults.insert(0, f"Jupyter Book ended with code {code}; its warnings and errors are above")

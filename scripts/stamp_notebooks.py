@@ -5,6 +5,8 @@ The address has one place, ``[project.urls] Repository``. Run this after a chang
     python scripts/stamp_notebooks.py            # rewrite what differs
     python scripts/stamp_notebooks.py --check    # change nothing, exit 1 where something differs
 
+The student notebooks are made from these by ``make_exercises.py``; run it afterwards.
+
 It also brings the file into nbformat's own layout, so that a notebook saved by another editor gives no noise in git.
 README.md gets the same links between ``<!-- stamp:start -->`` and ``<!-- stamp:end -->``, if it has these lines.
 """
@@ -25,6 +27,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 LINK = "[▶ Open in Colab]("
+EXERCISES_LINK = "[▶ Do the exercises in Colab]("  # to the student notebook, see make_exercises.py
 README_BLOCK = re.compile(r"(<!-- stamp:start -->\n).*?(<!-- stamp:end -->)", re.DOTALL)
 SETUP = """\
 # On Colab this installs the package; where it is installed already, nothing is downloaded.
@@ -33,9 +36,13 @@ import importlib.util
 import subprocess
 import sys
 
-if importlib.util.find_spec("dmws_lite") is None:
-    source = "dmws_lite @ git+{url}"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", source]
+sources = {{
+    "dmws_lite": "dmws_lite[widgets] @ git+{url}",
+    "anywidget": "anywidget",
+}}
+missing = [sources[name] for name in sources if importlib.util.find_spec(name) is None]
+if missing:  # pip keeps every version that is there and new enough
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *missing]
     subprocess.run(command, check=True)
     importlib.invalidate_caches()
 
@@ -89,6 +96,11 @@ def stamped(notebook: nbformat.NotebookNode, file_name: str, url: str) -> nbform
     if first is None or first.cell_type != "markdown" or not first.source.startswith("# "):
         raise ValueError(f"notebooks/{file_name}: the first cell must be Markdown and begin with '# Title'")
     first.source = with_link(first.source, colab_link(url, file_name))
+    student = colab_link(url, f"exercises/{file_name}").removeprefix(LINK)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            pattern = rf"^{re.escape(EXERCISES_LINK)}[^)]*\)"
+            cell.source = re.sub(pattern, EXERCISES_LINK + student, cell.source, flags=re.MULTILINE)
     setup = [cell for cell in notebook.cells if "setup" in cell.metadata.get("tags", [])]
     if not setup:
         setup = [nbformat.v4.new_code_cell(id="setup", metadata={"tags": ["setup"]})]

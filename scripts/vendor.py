@@ -3,8 +3,8 @@
     python scripts/vendor.py [--to FOLDER]
 
 Nothing fetched is committed: it lies in ``.cache/vendor`` and is copied beside the pages by ``build_book.py``, so that
-a page asks no outside host for anything. Every file is checked by its SHA-256. The registry is the one that npm is set to
-(``NPM_CONFIG_REGISTRY`` or npm's own settings), else the public one.
+a page asks no outside host for anything. Every file is checked by its SHA-256. The registry is the one that npm is set
+to (``NPM_CONFIG_REGISTRY`` or npm's own settings), else the public one.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def page(widgets: list, theme: str = "light", before: str = "") -> str:
 <html lang="en" data-theme="{html.escape(theme)}"><head><meta charset="utf-8"><title>Widget</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"></head>
 <body style="margin:8px;background:{background}">
-<main><h1 style="font-size:16px;color:#888">Widget</h1>{before}{shown}</main>
+<main><h1 style="font-size:16px;color:#666">Widget</h1>{before}{shown}</main>
 <script type="application/vnd.jupyter.widget-state+json">{state}</script>
 {scripts}</body></html>
 """

@@ -1,4 +1,4 @@
-"""Chromium for the tests: pages are opened from disk with every outside request refused, as on a machine without network.
+"""Chromium for the tests: pages are opened from disk, every outside request refused, as on a machine without network.
 
 Debian and Ubuntu: ``sudo apt install chromium``; others: Chromium or Chrome on the PATH, or its path in ``CHROMIUM``.
 """
@@ -33,9 +33,12 @@ def find_chromium() -> str | None:
     return given or next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    """A running browser; the test is skipped where there is none, but not in CI."""
+    """A running browser (conftest.py makes it known); the test is skipped where there is none, but not in CI.
+
+    One for each test module: while it runs, nothing else in this process may start an event loop.
+    """
     path = find_chromium()
     if path is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)

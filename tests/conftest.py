@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from browser import chromium  # noqa: F401  a fixture
 
 ROOT = Path(__file__).resolve().parents[1]
 

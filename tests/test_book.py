@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from browser import ROOT, chromium, number, open_page, overflow, put  # noqa: F401
+from browser import ROOT, number, open_page, overflow, put
 from vendor import AXE, FetchError, fetch
 
 pytestmark = pytest.mark.notebooks
@@ -48,7 +48,7 @@ def book() -> Path:
 
 
 @pytest.fixture
-def visit(chromium, book):  # noqa: F811
+def visit(chromium, book):
     """Open pages of the book; all are closed, and none may have had a fault."""
     opened = []
 
@@ -78,8 +78,8 @@ def test_page_fits_a_phone_and_a_desk_and_asks_no_one(name: str, visit) -> None:
         page = visit(name, width=width)
         settle(page)
         wide = page.evaluate(
-            """() => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1
-                 && getComputedStyle(e).position !== 'fixed').slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
+            """() => [...document.querySelectorAll('body *')].filter(e => getComputedStyle(e).position !== 'fixed'
+                 && e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.outerHTML.slice(0, 120))"""
         )
         assert overflow(page) <= 0, f"{name} is {overflow(page)} px wider than {width} px: {wide}"
         unnamed = page.locator("article img:not([alt]), article img[alt='']").count()
@@ -130,7 +130,7 @@ def test_search_finds_temperature(visit) -> None:
     assert any("training" in text.lower() for text in found), found
 
 
-def test_widgets_move_over_http_too(chromium, book) -> None:  # noqa: F811
+def test_widgets_move_over_http_too(chromium, book) -> None:
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(book))
     handler.log_message = lambda *words: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -147,7 +147,7 @@ def test_widgets_move_over_http_too(chromium, book) -> None:  # noqa: F811
         server.shutdown()
 
 
-def test_without_javascript_a_figure_stands_in_each_widgets_place(chromium, book) -> None:  # noqa: F811
+def test_without_javascript_a_figure_stands_in_each_widgets_place(chromium, book) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     try:

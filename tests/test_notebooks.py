@@ -71,7 +71,7 @@ def sound_notebook() -> nbformat.NotebookNode:
 
 
 def test_the_notebooks_are_there() -> None:
-    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06"]
+    assert [name[:2] for name in NAMES] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
@@ -215,7 +215,7 @@ def wheel_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_holds_the_teacher_and_the_results(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("teachers", "results", "paper"):
+    for folder in ("teachers", "results", "paper", "quizzes"):
         for path in (ROOT / "data" / folder).rglob("*"):
             if path.is_file():
                 assert f"dmws_lite/_bundled/{path.relative_to(ROOT / 'data').as_posix()}" in names
@@ -263,9 +263,10 @@ def test_the_lone_notebook_runs_with_only_the_wheel(path: Path, wheel_python: Pa
 
 def small_book(folder: Path, page: str, *cells: nbformat.NotebookNode) -> None:
     """Write a book of one page and one notebook, with this project's own configuration."""
-    (folder / "book").mkdir()
     (folder / "notebooks").mkdir()
     shutil.copy(ROOT / "_config.yml", folder)
+    for name in ("_static", "figures"):  # the configuration names a style sheet and the logo
+        shutil.copytree(ROOT / "book" / name, folder / "book" / name)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: book/intro\nchapters:\n  - file: notebooks/one\n")
     (folder / "book" / "intro.md").write_text(f"# Intro\n\n{page}\n")
     (folder / "book" / "references.bib").write_text("")

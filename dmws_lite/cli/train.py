@@ -21,6 +21,7 @@ from ..experiments import Run, Shelf, outcome
 from ..indices import RULES
 from ..initialisation import METHODS
 from ..inputs import pick_device
+from ..model_card import write_model_card
 from ..reading import COLOURS, FITS
 from ..resources import write_atomic
 from ..strategies import STRATEGIES
@@ -30,6 +31,7 @@ from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
 from .saved import WEIGHTS, describe, save
 
 SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
+MODEL_CARD = "MODEL_CARD.md"
 _DEFAULT_STEPS = 800
 
 
@@ -48,8 +50,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         If images of one patient look alike, put each patient's images on one side yourself: no program can see that.
 
         RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {RECORD} (settings and results) and
-        {TESTED} (what was predicted for each test image; it holds your file names). The same command after
-        a kill goes on where the training was; after the end it does nothing.
+        {TESTED} (what was predicted for each test image; it holds your file names), and {MODEL_CARD} (one
+        page on the result, with blanks for what only you can say). The same command after a kill goes on where the
+        training was; after the end it does nothing.
         """,
         """
         dmws-lite train my_images --out runs/mine
@@ -237,6 +240,7 @@ def _finish(out: Path, run: Run, settings: dict, main: nn.Module, data: Split, r
         table.writerow([name, classes[int(label)], classes[int(shares.argmax())], *numbers])
     write_atomic(out / TESTED, text.getvalue())
     record = {**settings, **outcome(result, data), "command": "dmws-lite train FOLDER --out RUNFOLDER"}
+    write_model_card(out / MODEL_CARD, record, data)
     write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
     (out / CHECKPOINT).unlink(missing_ok=True)
     return record

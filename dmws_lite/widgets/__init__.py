@@ -3,6 +3,27 @@
 They need the extra ``widgets`` (``pip install dmws_lite[widgets]``); nothing else of the package needs them.
 """
 
+from .ablation import AblationExplorer, ablation_explorer
+from .loss import LossPlayground, loss_playground, loss_terms
 from .memory import AuxiliaryMemory, auxiliary_memory, measured_curves
+from .quiz import Quiz, quiz, quiz_names, read_quiz
+from .selection import ElementSelection, selection_explorer
+from .training import TrainingPlayground
 
-__all__ = ["AuxiliaryMemory", "auxiliary_memory", "measured_curves"]
+__all__ = [
+    "AblationExplorer",
+    "ablation_explorer",
+    "AuxiliaryMemory",
+    "ElementSelection",
+    "LossPlayground",
+    "Quiz",
+    "TrainingPlayground",
+    "auxiliary_memory",
+    "loss_playground",
+    "loss_terms",
+    "measured_curves",
+    "quiz",
+    "quiz_names",
+    "read_quiz",
+    "selection_explorer",
+]

@@ -57,22 +57,25 @@ function number(name, digits = 3, unit = "") {
   const node = h("output", { class: "dmws-number", "data-name": name });
   const put = (v) => {
     node.dataset.number = String(v);
-    node.textContent = Number.isFinite(v) ? `${v.toFixed(digits).replace("-", "−")}${unit}` : "–";
+    node.textContent = Number.isFinite(v) ? `${v.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−")}${unit}` : "–";
   };
   return { node, put };
 }
 
-/** A picture with a title for screen readers, drawn anew for every width: draw(svg, width) fills an empty <svg>. */
+/** A picture with a title for screen readers, drawn anew for every width: draw(svg, width, height) fills an empty <svg>.
+ *  `height` is a number, or a function of the width. */
 function picture(label, height, draw) {
-  const svg = s("svg", { role: "img", "aria-label": label, height, class: "dmws-picture" });
+  const svg = s("svg", { role: "img", "aria-label": label, class: "dmws-picture", height: typeof height === "function" ? null : height });
   const node = h("div", { class: "dmws-frame" }, svg);
   let width = 0;
   const redraw = () => {
     if (!width) return;
+    const tall = typeof height === "function" ? height(width) : height;
     svg.replaceChildren();
     svg.setAttribute("width", width);
-    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    draw(svg, width, height);
+    svg.setAttribute("height", tall);
+    svg.setAttribute("viewBox", `0 0 ${width} ${tall}`);
+    draw(svg, width, tall);
   };
   const watch = new ResizeObserver(() => {
     const now = Math.floor(node.clientWidth);
@@ -127,7 +130,9 @@ function keep(model, name, value) {
 /** Fill `el` with a titled widget and hide the static figure that stands for it. Call once the parts are drawn. */
 function frame(el, name, title, ...parts) {
   const id = newId("title");
-  const root = h("section", { class: "dmws-widget", "data-widget": name, role: "group", "aria-labelledby": id },
+  // JupyterLab takes arrow keys and letters for its own commands unless an element asks it not to.
+  const quiet = { "data-lm-suppress-shortcuts": "true" };
+  const root = h("section", { class: "dmws-widget", "data-widget": name, role: "group", "aria-labelledby": id, ...quiet },
     h("div", { class: "dmws-title", id }, title), ...parts);
   el.classList.add("dmws-host");
   el.append(root);
