@@ -232,7 +232,7 @@ def joined(chapters: list[Chapter], html: Path, title: str, author: str) -> byte
     writer.add_metadata({"/Title": title, "/Author": author})
     writer.root_object[NameObject("/Lang")] = TextStringObject("en")
     writer.page_mode = "/UseOutlines"
-    writer.compress_identical_objects(remove_orphans=True)
+    writer.compress_identical_objects()
     return content_of(writer)
 
 

@@ -1,5 +1,7 @@
 // What all widgets share. Plain functions, put before each widget's own module by widgets/base.py.
 
+const FOCUSABLE = ["input", "select", "button", "summary", "textarea"];
+
 /** Make an element: tag, attributes (functions become listeners), children (text or elements). */
 function make(space, tag, attributes, children) {
   const node = space ? document.createElementNS(space, tag) : document.createElement(tag);
@@ -8,6 +10,8 @@ function make(space, tag, attributes, children) {
     if (typeof value === "function") node.addEventListener(key.replace(/^on/, ""), value);
     else node.setAttribute(key, value === true ? "" : String(value));
   }
+  // JupyterLab takes arrow keys and letters for its own commands, unless the element in focus asks it not to.
+  if (FOCUSABLE.includes(tag) || node.hasAttribute("tabindex")) node.setAttribute("data-lm-suppress-shortcuts", "true");
   for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
@@ -52,9 +56,9 @@ function toggle({ name, label, value, onchange }) {
   return { node, input, put: (v) => { input.checked = v; }, value: () => input.checked };
 }
 
-/** A number in the text, readable by eye, by screen reader and by test (data-number has all its digits). */
+/** A number in the text, for eyes and tests (data-number has all its digits); what is read out is the widget's sentence. */
 function number(name, digits = 3, unit = "") {
-  const node = h("output", { class: "dmws-number", "data-name": name });
+  const node = h("output", { class: "dmws-number", "data-name": name, "aria-live": "off" });
   const put = (v) => {
     node.dataset.number = String(v);
     node.textContent = Number.isFinite(v) ? `${v.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−")}${unit}` : "–";
@@ -130,9 +134,7 @@ function keep(model, name, value) {
 /** Fill `el` with a titled widget and hide the static figure that stands for it. Call once the parts are drawn. */
 function frame(el, name, title, ...parts) {
   const id = newId("title");
-  // JupyterLab takes arrow keys and letters for its own commands unless an element asks it not to.
-  const quiet = { "data-lm-suppress-shortcuts": "true" };
-  const root = h("section", { class: "dmws-widget", "data-widget": name, role: "group", "aria-labelledby": id, ...quiet },
+  const root = h("section", { class: "dmws-widget", "data-widget": name, role: "group", "aria-labelledby": id },
     h("div", { class: "dmws-title", id }, title), ...parts);
   el.classList.add("dmws-host");
   el.append(root);
