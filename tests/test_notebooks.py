@@ -1,11 +1,14 @@
-"""The notebooks: their rules, and three ways in which each is run.
+"""The notebooks: their rules, and how each is run.
 
-* nbval executes every cell and, other than papermill, also fails where a widget's callback raised.
-* papermill runs the lone file in an empty folder where only the built wheel is installed, as Colab does.
-* `make book` runs them a third time; here a small book shows that a broken one cannot pass.
+* nbval executes every cell of the lone file in an empty folder where only the built wheel is installed, as Colab does;
+  other than papermill it also fails where a widget's callback raised.
+* papermill sets the profile.
+* `make book` runs them again; here a small book shows that a broken one cannot pass.
 """
 
+import ast
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +22,7 @@ from types import ModuleType
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -159,16 +163,17 @@ def test_readme_block_is_stamped_between_its_marks() -> None:
 # --- nbval: every cell, every callback ------------------------------------------------------------------------------
 
 
-def nbval(notebook: Path) -> subprocess.CompletedProcess[str]:
-    """Run nbval, lax, on a copy of a notebook, so that nothing is written into notebooks/."""
-    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=900", "-q", "-p", "no:cacheprovider"]
-    return run([sys.executable, "-m", "pytest", *options, notebook.name], notebook.parent)
+def nbval(notebook: Path, kernel: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run nbval, lax, on a copy of a notebook, so that nothing is written into notebooks/.
 
-
-@pytest.mark.notebooks
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_every_cell_and_callback_runs(path: Path, tmp_path: Path) -> None:
-    assert succeeded(nbval(Path(shutil.copy(path, tmp_path))))
+    Args:
+        notebook: the copy.
+        kernel: name of a kernel; without it the notebook runs in this environment.
+        environment: more variables.
+    """
+    where = f"--nbval-kernel-name={kernel}" if kernel else "--nbval-current-env"
+    options = ["--nbval-lax", where, "--nbval-cell-timeout=900", "-q", "-p", "no:cacheprovider"]
+    return run([sys.executable, "-m", "pytest", *options, notebook.name], notebook.parent, **environment)
 
 
 @pytest.mark.notebooks
@@ -181,7 +186,7 @@ def test_a_callback_that_raises_fails_its_notebook(body: str, passes: bool, tmp_
     assert passes or "from a callback" in answer.stdout
 
 
-# --- papermill: the lone file and the wheel, as on Colab ------------------------------------------------------------
+# --- the lone file and the wheel, as on Colab ------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -246,16 +251,101 @@ def test_the_wheel_is_what_is_imported(wheel_python: Path, tmp_path: Path) -> No
     assert environment not in torch_file.resolve().parents, "torch was meant to be borrowed"
 
 
+def requirements_of(wheel: Path) -> list[Requirement]:
+    """Return what the wheel needs with its extra for widgets."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(name).decode())
+    found = map(Requirement, metadata.get_all("Requires-Dist"))
+    return [each for each in found if each.marker is None or each.marker.evaluate({"extra": "widgets"})]
+
+
+def preinstalled(folder: Path) -> Path:
+    """Make an environment like a Colab runtime, with this one's packages but without the project; return its Python.
+
+    The packages are links in a folder that a .pth file names. pip counts them as installed and, as they lie outside of
+    the environment, could not remove one.
+    """
+    assert succeeded(run([sys.executable, "-m", "venv", "--without-pip", folder], folder.parent))
+    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    stack = folder / "stack"
+    stack.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if "dmws_lite" not in path.name:
+            (stack / path.name).symlink_to(path)
+    where = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder.parent).stdout.strip()
+    Path(where, "stack.pth").write_text(f"{stack}\n")
+    return python
+
+
+VERSIONS = "import importlib.metadata as m; print(sorted((d.name, d.version) for d in m.distributions()))"
+
+
+@pytest.mark.notebooks
+def test_the_setup_cell_installs_the_package_and_changes_nothing_else(wheel: Path, tmp_path: Path) -> None:
+    python = preinstalled(tmp_path / "colab")
+    before = ast.literal_eval(run([python, "-c", VERSIONS], tmp_path).stdout)
+    assert {"torch", "numpy", "matplotlib", "ipywidgets"} <= {name for name, _ in before}
+    assert "dmws_lite" not in {name for name, _ in before}
+    stamp = script("stamp_notebooks")
+    source = stamp.setup_source(stamp.repository_url())
+    from_git = f"git+{stamp.repository_url()}"
+    assert source.count(from_git) == 1
+    cell = source.replace(from_git, wheel.as_uri())  # the same cell, with the wheel in the place of the repository
+    answer = run([python, "-c", cell], tmp_path, PIP_NO_INDEX="1")
+    assert succeeded(answer) and " on " in answer.stdout and "torch " in answer.stdout
+    after = ast.literal_eval(run([python, "-c", VERSIONS], tmp_path).stdout)
+    assert [entry for entry in after if entry[0] != "dmws_lite"] == before
+    code = "import dmws_lite, dmws_lite.widgets; print(dmws_lite.__file__)"
+    answer = run([python, "-c", code], tmp_path)
+    assert succeeded(answer) and str(tmp_path / "colab") in answer.stdout
+    # Once more, as every notebook has this cell: with nowhere to install from it can only pass if it does not try.
+    assert succeeded(run([python, "-c", source.replace(from_git, (tmp_path / "nowhere").as_uri())], tmp_path))
+
+
+def test_the_oldest_versions_that_are_accepted_are_left_alone(wheel: Path, tmp_path: Path) -> None:
+    """An environment in which every requirement is there at its lower bound, as far as pip can see."""
+    assert succeeded(run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "old"], tmp_path))
+    python = tmp_path / "old" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    where = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], tmp_path).stdout.strip()
+    names = set()
+    for each in requirements_of(wheel):
+        (bound,) = each.specifier
+        folder = Path(where, f"{each.name.replace('-', '_')}-{bound.version}.dist-info")
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {each.name}\nVersion: {bound.version}\n")
+        (folder / "INSTALLER").write_text("pip\n")
+        names.add(each.name)
+    assert {"torch", "numpy", "matplotlib", "anywidget", "ipywidgets"} <= names
+    options = [
+        "--dry-run",
+        "--quiet",
+        "--no-index",
+        "--report",
+        tmp_path / "report.json",
+        f"dmws_lite[widgets] @ {wheel.as_uri()}",
+    ]
+    assert succeeded(run([sys.executable, "-m", "pip", "--python", python, "install", *options], tmp_path))
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [each["metadata"]["name"] for each in report["install"]] == ["dmws_lite"]
+
+
 @pytest.mark.notebooks
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_the_lone_notebook_runs_with_only_the_wheel(path: Path, wheel_python: Path, tmp_path: Path) -> None:
-    shutil.copy(path, tmp_path)
-    command = [sys.executable, "-m", "papermill", path.name, "out.ipynb", "-p", "PROFILE", "fast", "-k", "wheel"]
+def test_every_cell_and_callback_of_the_lone_notebook_runs_with_only_the_wheel(
+    path: Path, wheel_python: Path, tmp_path: Path
+) -> None:
     kernels = wheel_python.parents[1] / "share" / "jupyter"
+    assert succeeded(nbval(Path(shutil.copy(path, tmp_path)), "wheel", JUPYTER_PATH=str(kernels)))
+
+
+@pytest.mark.notebooks
+def test_papermill_sets_the_profile(wheel_python: Path, tmp_path: Path) -> None:
+    cells = sound_notebook().cells[1:3] + [new_code_cell('assert PROFILE == "classroom"')]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "in.ipynb")
+    kernels = wheel_python.parents[1] / "share" / "jupyter"
+    command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "-p", "PROFILE", "classroom", "-k", "wheel"]
     assert succeeded(run([*command, "--no-progress-bar"], tmp_path, JUPYTER_PATH=str(kernels)))
-    for number, cell in enumerate(nbformat.read(tmp_path / "out.ipynb", as_version=4).cells, 1):
-        ran = cell.cell_type != "code" or not cell.source.strip() or cell.execution_count is not None
-        assert ran, f"cell {number} did not run"
 
 
 # --- the book: what is broken does not pass -------------------------------------------------------------------------

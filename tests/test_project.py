@@ -316,5 +316,5 @@ class TestMakefile:
 
     def test_help_names_every_target(self, checkout: Path) -> None:
         answer = self.make(checkout, "help").stdout
-        for target in "book zip wheelhouse test lab bench lint clean".split():
+        for target in "book zip wheelhouse test lab exercises bench lint clean".split():
             assert f"make {target} " in answer
