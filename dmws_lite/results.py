@@ -389,8 +389,9 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
         "Adjusted p < 0.05",
     )
     notes = (
-        "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over seeds excludes 0. "
-        f"The last column counts what is left after Holm's adjustment for all {len(everything)} comparisons here.",
+        "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
+        f"seeds excludes 0. The last column counts what is left after Holm's adjustment for all {len(everything)} "
+        "comparisons here.",
     )
     return Table(title, header, tuple(rows), notes)
 

@@ -366,7 +366,14 @@ def test_without_the_hub_the_remedy_is_said(tmp_path, capsys, monkeypatch):
 
 
 def test_a_strangers_folder_is_trained_on(trained, strangers, capsys):
-    assert files(trained) == ["MODEL_CARD.md", "model.json", "model.safetensors", "record.json", "settings.json", "test_files.csv"]
+    assert files(trained) == [
+        "MODEL_CARD.md",
+        "model.json",
+        "model.safetensors",
+        "record.json",
+        "settings.json",
+        "test_files.csv",
+    ]
     record = json.loads((trained / "record.json").read_text())
     assert record["classes"] == sorted(CLASSES) and record["split"] == {**record["split"], "train": 18, "test": 3}
     tested = rows((trained / "test_files.csv").read_text())

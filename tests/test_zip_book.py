@@ -20,7 +20,7 @@ def html(tmp_path):
     folder = tmp_path / "html"
     (folder / "book" / "figures").mkdir(parents=True)
     (folder / "index.html").write_text("<p>start</p>")
-    (folder / "book" / "intro.html").write_text("<p>größer als τ</p>", encoding="utf-8")
+    (folder / "book" / "intro.html").write_text("<p>größer, τ</p>", encoding="utf-8")
     (folder / "book" / "figures" / "ä.svg").write_bytes(b"<svg/>")
     (folder / ".buildinfo").write_text("a tool's own")
     return folder

@@ -340,7 +340,7 @@ class TrainingPlayground:
         """Show an error in words and remember it for :meth:`check`; it goes on to whoever called."""
         try:
             yield
-        except Exception as error:
+        except BaseException as error:  # also an interrupt: the box says so, and it goes on
             self.error = self.error or error
             self.error_box.value = error_box(error)
             self.chart.told = "This did not work; the message stands above the curves."
