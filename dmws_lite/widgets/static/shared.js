@@ -134,7 +134,7 @@ function keep(model, name, value) {
 /** Fill `el` with a titled widget and hide the static figure that stands for it. Call once the parts are drawn. */
 function frame(el, name, title, ...parts) {
   const id = newId("title");
-  const root = h("section", { class: "dmws-widget", "data-widget": name, role: "group", "aria-labelledby": id },
+  const root = h("section", { class: "dmws-widget", "data-widget": name, "data-lm-suppress-shortcuts": "true", role: "group", "aria-labelledby": id },
     h("div", { class: "dmws-title", id }, title), ...parts);
   el.classList.add("dmws-host");
   el.append(root);
