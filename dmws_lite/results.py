@@ -327,8 +327,8 @@ def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]]
     tests = sum(not math.isnan(d.p) for _, d in found)
     notes = (
         "Mean difference of test accuracy on the same splits with its 95% t interval over seeds, which is not adjusted "
-        f"for the number of rows. The p value is adjusted (paired t test, Holm, {tests} comparisons). The last column "
-        "repeats whether the interval contains 0.",
+        f"for the number of rows. The p value is adjusted for the rows of this table (paired t test, Holm, {tests} "
+        "comparisons). The last column repeats whether the interval contains 0.",
     )
     header = ("Task", "Difference", "Mean and 95% interval", "Seeds", "Adjusted p", "First is")
     return Table(title, header, tuple(rows), notes)
@@ -391,8 +391,41 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
     notes = (
         "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
         f"seeds excludes 0. The last column counts what is left after Holm's adjustment for all {len(everything)} "
-        "comparisons here.",
+        "comparisons here. With three seeds hardly any effect can pass it, so a 0 there is no evidence of no effect.",
     )
+    return Table(title, header, tuple(rows), notes)
+
+
+def change_table(
+    before: Sequence[Record], after: Sequence[Record], pairs: Sequence[tuple[str, str]], title: str
+) -> Table:
+    """Return by how much differences between variants changed from one set of runs to another, paired by seed.
+
+    Args:
+        before: the first runs.
+        after: the same seeds, splits, data sets and labelled shares under another setting, such as more steps.
+        pairs: short names, ``(first, second)``.
+        title: caption.
+    """
+    first_groups, second_groups = group_records(before), group_records(after)
+    rows = []
+    for dataset, fraction in dict.fromkeys((g.task["dataset"], g.task["fraction"]) for g in second_groups):
+        where = {"dataset": dataset, "fraction": fraction}
+        for pair in pairs:
+            found = [[find(groups, key, **where) for key in pair] for groups in (first_groups, second_groups)]
+            if any(group is None for both in found for group in both):
+                continue
+            old, new = (difference(*both) for both in found)
+            if old is None or new is None or old.summary.n != new.summary.n or old.summary.n < 2:
+                continue
+            change = paired_difference(new.summary.values, old.summary.values)
+            d = Difference(*pair, change, math.nan)
+            means = [Cell(f"{each.summary.mean:+.3f}") for each in (old, new)]
+            label = task_label(new_task := {**second_groups[0].task, **where}, [new_task])
+            row = [Cell(label), Cell(" − ".join(pair), head=True), *means, Cell(interval_text(change))]
+            rows.append((*row, Cell({"higher": "up", "lower": "down"}.get(d.verdict, "not told apart from none"))))
+    header = ("Task", "Difference", "Before", "After", "Change and 95% interval", "Change")
+    notes = ("Change of a paired difference, itself paired by seed, with its 95% t interval, not adjusted.",)
     return Table(title, header, tuple(rows), notes)
 
 

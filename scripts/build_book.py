@@ -215,16 +215,6 @@ def execution_times(root: Path, build: Path) -> dict[str, float]:
     return {name: seconds[Path(name).name][1] for name in notebooks_in_toc(root) if Path(name).name in seconds}
 
 
-THEBE = re.compile(r"[ \t]*<(?:script>const THEBE_JS_URL|script[^>]*sphinx-thebe\.js|link[^>]*sphinx-thebe)[^\n]*\n")
-
-
-def drop_thebe(html: Path) -> None:
-    """Take the scripts of Thebe off the pages: it needs a server, and declaring its address twice is an error."""
-    for path in html.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(THEBE.sub("", text), encoding="utf-8")
-
-
 def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
     """Build the book of ``root``; return its first page and what is missing of the widget scripts (mostly nothing).
 
@@ -246,7 +236,6 @@ def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
         raise BookError(
             f"Jupyter Book stopped with code {code}; the first error is above, other pages were not reached"
         )
-    drop_thebe(html)
     polish(html)
     faults = check_executed(root, build)
     if code:

@@ -17,21 +17,22 @@ START, END = "<!-- results:start -->", "<!-- results:end -->"
 
 
 def block() -> str:
-    """Return the table as Markdown: CM2, CM1 and ours on every cell of the grids ``tables`` and ``long``."""
+    """Return the table as Markdown: CM2, CM3, CM1 and ours on every cell of the grids ``tables`` and ``long``."""
     groups = group_records(read_records(grid="tables") + read_records(grid="long"))
     lines = [
-        "| Data, labelled share (images) | Steps | timm (CM2) | one cut (CM1) | ours | ours − CM1, 95% interval |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| Data, labelled share (images) | Steps | timm (CM2) | Xavier (CM3) | one cut (CM1) | ours "
+        "| ours − CM1, 95% interval |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     tasks = [(g.task["dataset"], g.task["fraction"], g.task["steps"]) for g in groups]
     for dataset, fraction, steps in sorted(set(tasks), key=lambda task: (list(DATASETS).index(task[0]), *task[1:])):
         where = {"dataset": dataset, "fraction": fraction, "steps": steps}
-        cm2, cm1, ours = (find(groups, key, **where) for key in ("cm2", "cm1", "ours"))
-        if cm1 is None or ours is None or cm2 is None:
+        cm2, cm3, cm1, ours = (find(groups, key, **where) for key in ("cm2", "cm3", "cm1", "ours"))
+        if None in (cm2, cm3, cm1, ours):
             continue
         images = next(iter(ours.by_seed.values()))["split"]["train"]
         d = difference(ours, cm1)
-        cells = [spread_text(g.summary()) for g in (cm2, cm1, ours)]
+        cells = [spread_text(g.summary()) for g in (cm2, cm3, cm1, ours)]
         gain = f"{interval_text(d.summary)}, {d.verdict}"
         lines.append(f"| {DATASETS[dataset]}, {fraction:.0%} ({images}) | {steps:,} | {' | '.join(cells)} | {gain} |")
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from dmws_lite.grid_report import write_report
 from dmws_lite.grids import Grid, known_grids, read_grid
 from dmws_lite.results import (
     Variant,
+    change_table,
     difference,
     difference_table,
     find,
@@ -132,6 +133,17 @@ def test_the_tally_counts_tasks_by_what_their_intervals_say(some):
     assert table.rows[1][6].text == "not measured" and "all 2 comparisons" in table.notes[0]
 
 
+def test_a_change_of_differences_is_paired_by_seed(some):
+    more = [{**r, "steps": 999, "metrics": {"accuracy": r["metrics"]["accuracy"]}} for r in some]
+    for i, r in enumerate(x for x in more if x["method"] == "ours"):
+        r["metrics"]["accuracy"] += 0.1 + 0.01 * i
+    (row,) = change_table(some, more, [("ours", "cm1"), ("ours", "cm3")], "T").rows
+    half = stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
+    assert [c.text for c in row][1:] == [
+        "ours − cm1", "+0.020", "+0.130", f"+0.110 [{0.11 - half:+.3f}, {0.11 + half:+.3f}]", "up",
+    ]  # fmt: skip
+
+
 def test_a_missing_cell_is_said_to_be_missing(some):
     text = str(result_table([*some, record(0.8, 0, fraction=0.1)], "T"))
     assert text.count("not measured") == 2 and "Brain MRI (4 classes), 10%" in text
@@ -184,16 +196,20 @@ def test_figures_show_what_they_are_given(some):
 
 def test_beside_the_paper(some):
     text = str(beside.level_table(4, some))
-    assert "| 5% | ours | 0.774 ± 0.019 | 0.852 ± 0.012 | 0.730 ± 0.036 (n=3) | -0.122 |" in text
+    assert "| 5% | ours | 0.774 ± 0.019 | 0.852 ± 0.012 | 0.730 ± 0.036 (n=3) |" in text
     assert "not measured" in text
     with pytest.raises(ValueError, match="choose 2, 3 or 4"):
         beside.level_table(8, some)
     table = beside.gain_table(4, some, {("ours", "cm1"): ("ours", "cm1")}, "G", datasets=("mri",), fractions=(0.05,))
     assert len(table.rows) == 1
-    error = math.sqrt((0.012**2 + 0.017**2) / 5)
+    # Welch's interval by another way: SciPy from the same means and standard deviations.
+    test = stats.ttest_ind_from_stats(0.852, 0.012, 5, 0.766, 0.017, 5, equal_var=False)
+    half = stats.t.ppf(0.975, (0.012**2 + 0.017**2) ** 2 / ((0.012**4 + 0.017**4) / 4)) * 0.086 / test.statistic
     assert [c.text for c in table.rows[0]][3:] == [
-        f"+0.086 ± {error:.3f}", "+0.020 [-0.005, +0.045]", "3", "not told apart",
+        f"+0.086 [{0.086 - half:+.3f}, {0.086 + half:+.3f}]", "+0.020 [-0.005, +0.045]", "3", "not told apart",
     ]  # fmt: skip
+    gains = beside.paper_gains()
+    assert len(gains) == 18 and all(low < mean < high for mean, low, high in gains)
     cost = str(beside.cost_table(some))
     assert "1,031 s | 1,328 s | +29%" in cost and "11 s | 11 s | +0%" in cost
 
