@@ -96,6 +96,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
             yield f"{address}lab/tree/playground.ipynb?token={token}"
         finally:
             end(server, address, token)
+            print(log.read_text(encoding="utf-8")[-4000:])  # pytest shows this where the test fails
 
 
 def wait_for_words(page, start: str) -> None:
@@ -157,4 +158,6 @@ def test_the_playground_is_trained_by_clicking(chromium, lab) -> None:  # noqa: 
         faults = [fault for fault in page.faults if fault.startswith(("outside", "exception")) and SLOW not in fault]
         assert faults == []
     finally:
+        # pytest shows this where the test fails.
+        print(*page.locator(f"{PLAYGROUND}, [data-name=error]").all_inner_texts(), *page.faults, sep="\n")
         page.close()

@@ -55,7 +55,7 @@ class Settings:
     tau: float = 3.0
     rule: str = "uniform"
     fraction: float = 0.5
-    steps: int = 160
+    steps: int = 80
     seed: int = 0
 
     def __post_init__(self) -> None:

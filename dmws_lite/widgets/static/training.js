@@ -19,7 +19,7 @@ const lastOf = (points) => (points && points.length ? points[points.length - 1][
 function render({ model, el }) {
   const shown = { main: number("main-accuracy"), aux: number("aux-accuracy"), step: number("step", 0), left: number("remaining", 4) };
   const told = h("p", { class: "dmws-quiet", "aria-live": "polite", "data-name": "told" });
-  const steps = (run) => ({ min: 0, max: run.steps || 160, label: "optimiser steps" });
+  const steps = (run) => ({ min: 0, max: run.steps || 80, label: "optimiser steps" });
   const share = { min: 0, max: 1, label: "test accuracy" };
 
   const accuracy = picture("", 220, (svg, width, height) => {
