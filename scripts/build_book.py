@@ -92,8 +92,6 @@ def run_jupyter_book(root: Path) -> int:
     environment.setdefault("HF_HUB_OFFLINE", "1")
     # Widgets whose logic needs a kernel show a figure instead; the others add the figure for readers without scripts.
     environment[STATIC_PAGE] = "1"
-    # A progress bar is a widget too, and on a page it would stand still.
-    environment["TQDM_DISABLE"] = "1"
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode

@@ -25,8 +25,10 @@ WHERE = """// Where the widget scripts find anywidget and their fonts: beside th
 (function () {
   var here = document.currentScript.src.replace(/[^/]*$/, "");
   if (!window.require || !window.require.config) return;
-  var fonts = "@jupyter-widgets/html-manager/dist";
-  window.require.config({ paths: { anywidget: here + "anywidget", [fonts]: here + "fonts" } });
+  // The manager's modules take the folder of their fonts from these addresses; they themselves are in its bundle.
+  var paths = { anywidget: here + "anywidget", "@jupyter-widgets": here + "fonts" };
+  paths["@jupyter-widgets/html-manager/dist"] = here + "fonts";
+  window.require.config({ paths: paths });
 })();
 """
 SCRIPTS = ("require.js", "where.js", "embed-amd.js")
