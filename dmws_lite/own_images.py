@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from .images import Images, Split, split
 from .phantoms import make_phantoms
@@ -114,18 +116,14 @@ def patient_groups(images: Images, pattern: str) -> tuple[str, ...]:
                 f"pattern {pattern!r} finds no patient in {file!r}; change the pattern until it fits every file"
             )
         patients.append(found[1] if finder.groups and found[1] is not None else found[0])
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent.setdefault(name, name) != name:
-            name = parent[name]
-        return name
-
-    first_with: dict[str, str] = {}
-    for patient, digest in zip(patients, images.digests):
-        ends = sorted((root(patient), root(first_with.setdefault(digest, patient))))
-        parent[ends[1]] = ends[0]
-    return tuple(root(patient) for patient in patients)
+    # A graph of patients and contents, with an edge for each file: what hangs together is a group.
+    names, patient = np.unique(patients, return_inverse=True)
+    contents, content = np.unique(images.digests, return_inverse=True)
+    size = len(names) + len(contents)
+    edges = coo_array((np.ones(len(patient)), (patient, len(names) + content)), shape=(size, size))
+    groups = connected_components(edges, directed=False)[1]
+    first = {group: name for name, group in reversed(list(zip(names.tolist(), groups)))}
+    return tuple(first[groups[i]] for i in patient)
 
 
 def split_by_patient(

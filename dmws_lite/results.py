@@ -421,8 +421,12 @@ def change_table(
             change = paired_difference(new.summary.values, old.summary.values)
             d = Difference(*pair, change, math.nan)
             means = [Cell(f"{each.summary.mean:+.3f}") for each in (old, new)]
-            label = task_label(new_task := {**second_groups[0].task, **where}, [new_task])
-            row = [Cell(label), Cell(" − ".join(pair), head=True), *means, Cell(interval_text(change))]
+            row = [
+                Cell(task_label(found[1][0].task)),
+                Cell(" − ".join(pair), head=True),
+                *means,
+                Cell(interval_text(change)),
+            ]
             rows.append((*row, Cell({"higher": "up", "lower": "down"}.get(d.verdict, "not told apart from none"))))
     header = ("Task", "Difference", "Before", "After", "Change and 95% interval", "Change")
     notes = ("Change of a paired difference, itself paired by seed, with its 95% t interval, not adjusted.",)

@@ -30,7 +30,9 @@ import yaml
 from jupyter_cache import get_cache
 from polish import polish
 from vendor import FOLDER, FetchError
-from widget_page import SCRIPTS, STATIC_PAGE, place_scripts
+from widget_page import SCRIPTS, place_scripts
+
+from dmws_lite.widgets.base import STATIC_PAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 MATHJAX = "tex-svg-full.js"  # MathJax 3.2.2 with all TeX extensions, glyphs inside: one file, no fonts
@@ -97,24 +99,28 @@ def run_jupyter_book(root: Path) -> int:
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode
 
 
+def pages_in_order(toc: object) -> list[str]:
+    """Return the names, without suffix, of all pages that a table of contents lists, in its order.
+
+    Args:
+        toc: content of ``_toc.yml``.
+    """
+    found: list[str] = []
+    if isinstance(toc, dict):
+        if name := toc.get("root", toc.get("file")):
+            found.append(str(name))
+        for value in toc.values():
+            found += pages_in_order(value)
+    elif isinstance(toc, list):
+        for value in toc:
+            found += pages_in_order(value)
+    return found
+
+
 def notebooks_in_toc(root: Path) -> list[str]:
     """Return the names, without suffix, of the notebooks that are pages of the book, in order."""
-    text = (root / "_toc.yml").read_text(encoding="utf-8")
-    found: list[str] = []
-
-    def walk(node: object) -> None:
-        if isinstance(node, dict):
-            name = node.get("file", node.get("root"))
-            if name and (root / f"{name}.ipynb").exists():
-                found.append(name)
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
-
-    walk(yaml.safe_load(text))
-    return found
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    return [name for name in pages_in_order(toc) if (root / f"{name}.ipynb").exists()]
 
 
 def unexecuted_cells(path: Path) -> list[int]:

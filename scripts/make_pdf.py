@@ -23,7 +23,9 @@ from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NullObject, TextStringObject
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from build_book import pages_in_order  # noqa: E402
 
 from dmws_lite.resources import write_atomic  # noqa: E402
 
@@ -62,24 +64,6 @@ class Chapter:
     content: bytes
 
 
-def pages_in_order(toc: object) -> list[str]:
-    """Return the names, without suffix, of all pages that a table of contents lists, in its order.
-
-    Args:
-        toc: content of ``_toc.yml``.
-    """
-    found: list[str] = []
-    if isinstance(toc, dict):
-        if name := toc.get("root", toc.get("file")):
-            found.append(str(name))
-        for value in toc.values():
-            found += pages_in_order(value)
-    elif isinstance(toc, list):
-        for value in toc:
-            found += pages_in_order(value)
-    return found
-
-
 def find_browser() -> str:
     """Return the path of Chromium, from the variable CHROMIUM or the PATH.
 
@@ -89,7 +73,7 @@ def find_browser() -> str:
     path = os.environ.get("CHROMIUM") or next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if path is None:
         raise PrintError(
-            "no Chromium was found, which prints the pages: install it (Debian, Ubuntu: sudo apt install chromium; "
+            "no Chromium was found: install it (Debian, Ubuntu: sudo apt install chromium; "
             "others: Chromium or Chrome), or give its path in the variable CHROMIUM"
         )
     return path

@@ -19,8 +19,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from vendor import FOLDER, PAGES, fetch  # noqa: E402
 
-STATIC_PAGE = "DMWS_LITE_STATIC_PAGE"  # the variable that dmws_lite.widgets.base looks at
-
 WHERE = """// Where the widget scripts find anywidget and their fonts: beside this file, at any depth, also from file://.
 (function () {
   var here = document.currentScript.src.replace(/[^/]*$/, "");

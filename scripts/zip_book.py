@@ -9,13 +9,16 @@ byte for byte (with one version of zlib): entries are sorted and carry no date.
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from dmws_lite.resources import write_atomic  # noqa: E402
+
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
 
 
@@ -45,23 +48,15 @@ def zip_book(html: Path, to: Path) -> Path:
     Raises:
         FileNotFoundError: the folder holds no built book.
     """
-    content = pages(html)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=to.parent, prefix=f".{to.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
-            for path in content:
-                entry = zipfile.ZipInfo(f"{to.stem}/{path.relative_to(html).as_posix()}", NO_DATE)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                entry.create_system = 3  # the same on every system
-                archive.writestr(entry, path.read_bytes(), compresslevel=9)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, to)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return to
+    content, packed = pages(html), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in content:
+            entry = zipfile.ZipInfo(f"{to.stem}/{path.relative_to(html).as_posix()}", NO_DATE)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            entry.create_system = 3  # the same on every system
+            archive.writestr(entry, path.read_bytes(), compresslevel=9)
+    return write_atomic(to, packed.getvalue())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,6 @@ Debian and Ubuntu: ``sudo apt install chromium``; others: Chromium or Chrome on 
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-MISSING = "no Chromium: install it (Debian: sudo apt install chromium) or give its path in the variable CHROMIUM"
+from make_pdf import PrintError, find_browser  # noqa: E402
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -27,21 +26,16 @@ FLAGS = [
 HARMLESS = ("strict mode: use allowUnionTypes",)
 
 
-def find_chromium() -> str | None:
-    """Return the path of a Chromium, or None."""
-    given = os.environ.get("CHROMIUM")
-    return given or next((found for name in NAMES if (found := shutil.which(name))), None)
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     """A running browser (conftest.py makes it known); the test is skipped where there is none, but not in CI.
 
     One for each test module: while it runs, nothing else in this process may start an event loop.
     """
-    path = find_chromium()
-    if path is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    try:
+        path = find_browser()
+    except PrintError as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

@@ -2,15 +2,14 @@
 
 import ast
 import copy
-import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
+import make_exercises as make
 import nbformat
 import numpy as np
 import pytest
+import stamp_notebooks as stamp
 import torch
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
@@ -85,22 +84,6 @@ KEPT = {
     ("04_ema_skd_training", 3): "reversed_right = reversed_kl",
     ("06_critical_reading", 3): "sign_right = sign_test",
 }
-
-
-def script(name: str) -> ModuleType:
-    """Import a file of scripts/, which is no package, and which may import its neighbours."""
-    folder = str(ROOT / "scripts")
-    sys.path.insert(0, folder)
-    try:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(folder)
-    return module
-
-
-make = script("make_exercises")
 
 
 def exercise_cells(number: int, level: str = "Predict", text: str | None = None) -> list[nbformat.NotebookNode]:
@@ -204,7 +187,6 @@ def test_a_student_notebook_has_stubs_for_solutions_and_all_else_unchanged() -> 
 
 
 def test_the_link_to_the_student_notebook_is_stamped() -> None:
-    stamp = script("stamp_notebooks")
     once = stamp.stamped(small_notebook(), "x.ipynb", URL)
     address = "https://colab.research.google.com/github/a/b/blob/main/notebooks/exercises/x.ipynb"
     assert f"{make.EXERCISES_LINK}{address}) or here." in once.cells[2].source

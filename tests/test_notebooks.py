@@ -342,7 +342,8 @@ def test_every_cell_and_callback_of_the_lone_notebook_runs_with_only_the_wheel(
 @pytest.mark.notebooks
 def test_papermill_sets_the_profile(wheel_python: Path, tmp_path: Path) -> None:
     cells = sound_notebook().cells[1:3] + [new_code_cell('assert PROFILE == "classroom"')]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "in.ipynb")
+    python = {"language_info": {"name": "python"}}  # papermill asks in which language it is to write the parameters
+    nbformat.write(new_notebook(cells=cells, metadata=python), tmp_path / "in.ipynb")
     kernels = wheel_python.parents[1] / "share" / "jupyter"
     command = [sys.executable, "-m", "papermill", "in.ipynb", "out.ipynb", "-p", "PROFILE", "classroom", "-k", "wheel"]
     assert succeeded(run([*command, "--no-progress-bar"], tmp_path, JUPYTER_PATH=str(kernels)))
