@@ -1,9 +1,11 @@
 """The training playground: its logic, its buttons, what it says when something goes wrong, its curves in a browser."""
 
 import html
+import os
 import threading
 
 import pytest
+import torch
 from browser import chromium, number, open_page, overflow, widget_page  # noqa: F401
 
 from dmws_lite.distill import remaining_share
@@ -217,6 +219,24 @@ def test_an_error_in_a_callback_is_shown_in_words_and_raised(playground, monkeyp
     with pytest.raises(KeyError, match="from a callback"):
         playground.wait()
     assert 'role="alert"' in playground.error_box.value and "from a callback" in playground.error_box.value
+
+
+def test_training_beside_the_kernel_takes_only_the_processors_that_it_leaves_free(session: Session) -> None:
+    """Two pools of OpenMP threads that together are larger than the machine slow all later cells down."""
+    seen = []
+
+    class Watched(Session):
+        def run(self, settings, on_row=None, stop=None) -> Run:
+            seen.append(torch.get_num_threads())
+            return session.run(settings, on_row, stop)
+
+    playground, before = TrainingPlayground(Watched(), Settings(**SHORT)), torch.get_num_threads()
+    for _ in range(2):
+        playground.train()
+        playground.wait()
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert seen == [max(1, min(before, processors - before + 1))] * 2
+    assert torch.get_num_threads() == before
 
 
 def test_a_second_train_while_one_is_training_is_refused(playground: TrainingPlayground) -> None:

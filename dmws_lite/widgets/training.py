@@ -7,6 +7,7 @@ The work is in :mod:`dmws_lite.widgets.session`; here is only what is seen and c
 from __future__ import annotations
 
 import html
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 
 import ipywidgets as ipw
 import matplotlib.pyplot as plt
+import torch
 import traitlets
 from IPython.display import HTML, display
 from matplotlib.ticker import MaxNLocator
@@ -35,6 +37,23 @@ STEPS = (40, 80, 160)
 SECONDS_BETWEEN_UPDATES = 0.25
 EXPECTED = "Choose, then press Train: 80 steps take about 10 seconds on two CPU cores, 160 twice as long."
 COLUMNS = ("loss", "main_loss", "aux_loss", "main_accuracy", "aux_accuracy", "remaining")
+
+
+@contextmanager
+def threads_beside_the_kernel() -> Iterator[None]:
+    """Let PyTorch take, in this thread, only the processors that the kernel's own thread leaves free.
+
+    Each thread that computes gets a pool of OpenMP threads of its own, which stays. As soon as the pools together are
+    larger than the number of processors, GNU's OpenMP waits by sleeping in all of them, also in later cells: on two
+    cores a step of the pocket student then takes 1.8 times as long, until the kernel is restarted.
+    """
+    before = torch.get_num_threads()
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, min(before, processors - before + 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class LiveChart(Widget):
@@ -362,7 +381,7 @@ class TrainingPlayground:
     def _work(self, settings: Settings, stop: threading.Event) -> None:
         """Train, in the worker's thread."""
         try:
-            with self._shown_and_raised():
+            with self._shown_and_raised(), threads_beside_the_kernel():
                 self.run = self.session.run(settings, self._row, stop)
                 self._show_run(self.run, f"{self.run.words()}.")
         finally:
