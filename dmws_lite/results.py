@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
@@ -391,7 +391,7 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
     notes = (
         "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
         f"seeds excludes 0. The last column counts what is left after Holm's adjustment for all {len(everything)} "
-        "comparisons here. With three seeds hardly any effect can pass it, so a 0 there is no evidence of no effect.",
+        "comparisons here. With so few seeds hardly any effect can pass it, so a 0 there is no evidence of no effect.",
     )
     return Table(title, header, tuple(rows), notes)
 
@@ -402,8 +402,8 @@ def change_table(
     """Return by how much differences between variants changed from one set of runs to another, paired by seed.
 
     Args:
-        before: the first runs.
-        after: the same seeds, splits, data sets and labelled shares under another setting, such as more steps.
+        before: the first runs; seeds that are not in all four variants are left out.
+        after: the same splits, data sets and labelled shares under another setting, such as more steps.
         pairs: short names, ``(first, second)``.
         title: caption.
     """
@@ -415,9 +415,13 @@ def change_table(
             found = [[find(groups, key, **where) for key in pair] for groups in (first_groups, second_groups)]
             if any(group is None for both in found for group in both):
                 continue
-            old, new = (difference(*both) for both in found)
-            if old is None or new is None or old.summary.n != new.summary.n or old.summary.n < 2:
+            seeds = set.intersection(*(set(group.by_seed) for both in found for group in both))
+            if len(seeds) < 2:
                 continue
+            old, new = (
+                difference(*(replace(group, by_seed={seed: group.by_seed[seed] for seed in seeds}) for group in both))
+                for both in found
+            )
             change = paired_difference(new.summary.values, old.summary.values)
             d = Difference(*pair, change, math.nan)
             means = [Cell(f"{each.summary.mean:+.3f}") for each in (old, new)]
