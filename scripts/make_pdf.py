@@ -9,6 +9,7 @@ printed page looks like (``book/_static/book.css``). Solutions of exercises stay
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -252,6 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--html", type=Path, default=ROOT / "_build" / "html", help="folder of the built book")
     parser.add_argument("--to", type=Path, default=ROOT / "dist", help="folder to write into")
     given = parser.parse_args(arguments)
+    logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns of a count in Chromium's files that nobody reads
     try:
         print(f"The book: {print_book(ROOT, given.html, given.to)}")
     except PrintError as error:

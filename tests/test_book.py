@@ -116,6 +116,16 @@ def test_dark_mode_is_dark_where_the_reader_prefers_it(visit) -> None:
         assert sum(map(int, re.findall(r"\d+", colour)[:3])) < 150, colour
 
 
+def test_what_is_unfolded_for_printing_is_not_faint(visit) -> None:
+    page = visit("book/paper_in_two_pages.html")
+    settle(page)
+    page.emulate_media(media="print")
+    page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+    inside = page.locator("details *")
+    faint = inside.evaluate_all("all => all.filter(node => Number(getComputedStyle(node).opacity) < 1).length")
+    assert inside.count() > 100 and faint == 0
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_light(name: str, book: Path) -> None:
     page = book / name
