@@ -162,17 +162,18 @@ class Split:
     test_share: float = 0.2
 
     def describe(self) -> str:
-        """Return the sizes per class, the leak count and the digest as text."""
+        """Return the sizes per class, the count of copies and the digest as text."""
         title = f"{self.train.name}, rule={self.rule!r}, seed={self.seed}"
-        share = f"{self.fraction:.1%} of a pool of {self.pool_size:,}"
+        taken, asked = f"{len(self.train) / max(1, self.pool_size):.1%}", f"{self.fraction:.1%}"
+        share = f"{taken} of a pool of {self.pool_size:,}" + ("" if taken == asked else f"; {asked} asked for")
         lines = [f"{title}: {len(self.train):,} training images ({share}), {len(self.test):,} test images"]
         pad = max(len(name) for name in self.train.classes)
         test_counts = self.test.counts()
         for name, count in self.train.counts().items():
             lines.append(f"  {name:<{pad}}  train {count:>6,}  test {test_counts[name]:>6,}")
         lines.append(
-            f"leak: {self.leaked:,} test images have a byte-identical copy in the training part "
-            f"({self.leaked_pool:,} in the whole pool)"
+            f"copies: {self.leaked:,} test images have a byte-identical copy in the training part "
+            f"({self.leaked_pool:,} in the whole pool); near-copies are not counted"
         )
         lines.append(f"digest: {self.digest[:16]}")
         return "\n".join(lines)

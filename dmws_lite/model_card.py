@@ -152,7 +152,7 @@ def _data(record: Mapping, matrix: Sequence[Sequence[int]], data: Split | None) 
     lines = [
         "## Data",
         "",
-        f"- **Images:** {split['train']:,} for training ({record['fraction']:.0%} of the training part), "
+        f"- **Images:** {split['train']:,} for training ({record['fraction']:.0%} of the training part asked for), "
         f"{split['test']:,} for the test; {record['size']} × {record['size']} pixels, "
         f"colour: {record.get('colour', NOT_RECORDED)}",
         f"- **Split:** {how}; seed {record['seed']}, digest `{split['digest'][:16]}`",
@@ -178,7 +178,8 @@ def _training(record: Mapping) -> list[str]:
         "## Training",
         "",
         f"- **Loss:** {loss}",
-        f"- **Length:** {steps} steps of {run.batch_size} images, AdamW, peak learning rate {run.learning_rate:g}",
+        f"- **Length:** {steps} steps of at most {run.batch_size} images, AdamW, "
+        f"peak learning rate {run.learning_rate:g}",
         f"- **Where:** {record.get('device', NOT_RECORDED)}; "
         f"{f'{seconds:.0f} s' if seconds is not None else NOT_RECORDED}; {versions}",
         f"- **Date:** {record.get('date', NOT_RECORDED)}",
@@ -216,13 +217,19 @@ def _limits(record: Mapping, matrix: Sequence[Sequence[int]], data: Split | None
     most, least = max(range(len(sums)), key=sums.__getitem__), min(range(len(sums)), key=sums.__getitem__)
     seen = [k for k in range(len(sums)) if sums[k]]
     weak = min(seen, key=lambda k: matrix[k][k] / sums[k])
+    strong = max(seen, key=lambda k: matrix[k][k] / sums[k])
     beaten = "is below this interval" if sums[most] / total < low else "is **not** below this interval"
+    balance = f"**Imbalance.** {sums[most]:,} test images of {names[most]}, {sums[least]:,} of {names[least]}. Always "
+    if sums[most] == sums[least]:
+        balance = f"**Balance.** {sums[most]:,} test images of each class. Always "
+    weakest = f"**Weakest class.** {names[weak]}: {share_text(matrix[weak][weak], sums[weak])}."
+    if matrix[weak][weak] * sums[strong] == matrix[strong][strong] * sums[weak]:
+        weakest = "**Weakest class.** None: the share of right answers is the same in all."
     lines = [
         f"- **Few images.** One test image is {100 / total:.2g} points of accuracy; the interval spans "
         f"{100 * (high - low):.0f} points.{_dependent(record)}",
-        f"- **Imbalance.** {sums[most]:,} test images of {names[most]}, {sums[least]:,} of {names[least]}. Always "
-        f"answering {names[most]} would be right in {sums[most] / total:.3f}, which {beaten}.",
-        f"- **Weakest class.** {names[weak]}: {share_text(matrix[weak][weak], sums[weak])}.",
+        f"- {balance}answering {names[most]} would be right in {sums[most] / total:.3f}, which {beaten}.",
+        f"- {weakest}",
         f"- **Copies.** {_copies(record)}",
         *([f"- **Colour modes.** {_modes(data)}"] if data is not None and len(set(data.train.modes)) > 1 else []),
         f"- **One run.** One split and one start (seed {record['seed']}); another seed gives another number.",

@@ -25,7 +25,8 @@ FOLDER = "exercises"
 LEVELS = {1: "Predict", 2: "Change", 3: "Build"}
 STUB = re.compile(r"\n*^```python\n(.*?)^```$\n*", re.DOTALL | re.MULTILINE)
 NOTE = (
-    "Student notebook, made from `{name}` by `make exercises`: the same page, with the answers at its end left to you."
+    "Student notebook, made from `{name}` by `make exercises`: the same page, with the answers at its end left to you. "
+    "The checks behind them are folded: run them, and open one only after a try of your own."
 )
 
 
@@ -114,7 +115,9 @@ def student_notebook(notebook: NotebookNode, name: str, url: str) -> NotebookNod
         answer.source = exercise.stub
         answer.id = f"answer-{exercise.number}"
         answer.metadata = nbformat.from_dict({"tags": ["answer", f"exercise-{exercise.number}"]})
-        check.metadata = nbformat.from_dict({"tags": ["check", f"exercise-{exercise.number}"]})
+        # Folded, in Jupyter and on Colab: who reads the check before a try of their own reads the answer.
+        folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+        check.metadata = nbformat.from_dict({**folded, "tags": ["check", f"exercise-{exercise.number}"]})
     for cell in made.cells:  # the way to this notebook is of no use inside it
         if cell.cell_type == "markdown" and EXERCISES_LINK in cell.source:
             parts = cell.source.split("\n\n")

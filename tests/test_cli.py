@@ -167,7 +167,7 @@ def test_version(capsys):
         ("train GOOD --out OUT --size 8", "takes sides that are at least 32"),
         ("train FEW --out OUT --strategy skd --method cm1", "the strategy needs one of ours"),
         ("train FEW", "required: --out"),
-        ("predict nowhere a.png", "nowhere holds no trained model"),
+        ("predict nowhere a.png", "nowhere does not exist; give the --out folder"),
         ("predict EMPTY FILE", "holds no trained model; give the --out folder"),
     ],
 )  # fmt: skip
@@ -400,6 +400,30 @@ def test_another_run_in_the_same_folder_is_refused(trained, strangers, tmp_path,
     assert "holds a run on other images" in capsys.readouterr().err
 
 
+def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
+    for k in range(2):
+        (tmp_path / "in" / "ab"[k]).mkdir(parents=True)
+        for person in range(6):
+            for scan in range(2):
+                shade = 10 * person + 100 * k + scan
+                Image.new("L", (40, 40), shade).save(tmp_path / "in" / "ab"[k] / f"p{person + 6 * k}-{scan}.png")
+    command = ["train", str(tmp_path / "in"), "--out", str(tmp_path / "out"), *QUICK, "--patient", r"p\d+"]
+    assert main([*command, "--split-rule", "random"]) == 2
+    assert "--split-rule random tears apart" in capsys.readouterr().err
+    assert main(command) == 0
+    answer = capsys.readouterr()
+    assert "patients: each on one side" in answer.out
+    tested = [row["file"] for row in rows((tmp_path / "out" / "test_files.csv").read_text())]
+    people = {name.partition("-")[0] for name in tested}
+    assert len(tested) == 2 * len(people) > 0, "both scans of a patient are in the test, or none"
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["test_groups"] == len(people) and record["patient"] == r"p\d+"
+    assert "patients on one side, as the paths tell" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert main(command[:-2]) == 2
+    assert r"patient was p\d+, now not given" in capsys.readouterr().err
+    assert main([*command[:-1], "scan(x"]) == 2
+
+
 def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp_path, capsys):
     out = tmp_path / "killed"
     command = ["train", str(strangers), "--out", str(out), *QUICK]
@@ -408,7 +432,9 @@ def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp
     assert not (out / "record.json").exists()
     assert main(["predict", str(out), str(strangers)]) == 2
     assert "its training is not finished" in capsys.readouterr().err
+    capsys.readouterr()
     assert main(longer) == 0
+    assert "going on with the run that was begun" in capsys.readouterr().out
     whole = tmp_path / "whole"
     assert main([word if word != str(out) else str(whole) for word in longer]) == 0
     first, second = (json.loads((folder / "record.json").read_text()) for folder in (out, whole))
@@ -420,7 +446,8 @@ def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp
 def test_predictions_are_those_of_the_training(trained, strangers, tmp_path, capsys):
     assert main(["predict", str(trained), str(strangers), "--quiet", "--csv", str(tmp_path / "p.csv")]) == 1
     answer = capsys.readouterr()
-    assert "not a medical device" in answer.err and "kaputt.png" in answer.err and answer.out == ""
+    assert "not a medical device" in answer.err and "kaputt.png" in answer.err
+    assert answer.out.startswith(f"written: {tmp_path / 'p.csv'}, 21 images (") and answer.out.count("\n") == 1
     found = {row["file"].removeprefix(f"{strangers}/"): row for row in rows((tmp_path / "p.csv").read_text())}
     assert len(found) == 21
     for row in rows((trained / "test_files.csv").read_text()):

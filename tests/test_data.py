@@ -672,7 +672,7 @@ def test_random_rule_counts_its_leaks():
         expected = sum(images.digests[i] in train for i in result.test_index.tolist())
         assert result.leaked == expected <= result.leaked_pool
         assert len(result.test) == 20 and len(result.train) == 40
-        assert f"leak: {expected} test images" in result.describe()
+        assert f"copies: {expected} test images" in result.describe()
         total += result.leaked
     assert total > 0
     with pytest.warns(UserWarning, match="the training part has no image of"):

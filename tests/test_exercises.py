@@ -57,8 +57,10 @@ WRONG = {
     "04_ema_skd_training": [
         (1, "steps_to_thousandth = {0.9: 44, 0.999: 4603}", "How many halvings make a thousandth"),
         (1, "steps_to_thousandth, beta_for_half = {0.9: 66, 0.999: 6904}, 0.9997", "should be 2,700 steps"),
-        (2, "equal_runs = {'above', 'alpha_one'}", "names the wrong two"),
+        (2, "equal_runs = {'above', 'alpha_one'}", "equal_runs is not right"),
         (2, "no_auxiliary = result", "ran with an auxiliary"),
+        (2, "no_auxiliary = fit(main, None, data, replace(config, progress=False))", "fresh students"),
+        (2, "no_auxiliary = replace(no_auxiliary, config=replace(config, tau=2.0))", "tau changed as well"),
         (3, "reversed_kl = lambda z, o, tau: reversed_right(o, z, tau)", "swap the two roles"),
         (3, "reversed_kl = lambda z, o, tau: reversed_right(z, o, tau) / tau**2", "lacks the factor tau squared"),
         (3, "reversed_kl = lambda z, o, tau: soften(z, tau)", "returns several numbers"),

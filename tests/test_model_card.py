@@ -91,8 +91,13 @@ def test_the_limits_are_computed():
     assert "Always answering many would be right in 0.750, which is **not** below" in card
     assert f"few: {share_text(1, 5)}" in card
     assert "7 test images have a byte-identical copy" in card
+    assert "**Imbalance.** 15 test images of many, 5 of few" in card
     two["metrics"]["confusion"] = [[5, 0], [0, 15]]
-    assert "which is below this interval" in " ".join(model_card(two).split())
+    card = " ".join(model_card(two).split())
+    assert "which is below this interval" in card and "None: the share of right answers is the same in all" in card
+    two["metrics"]["confusion"] = [[9, 1], [3, 7]]
+    card = " ".join(model_card(two).split())
+    assert "**Balance.** 10 test images of each class" in card and f"many: {share_text(7, 10)}" in card
 
 
 def test_patients_in_the_test_part_widen_the_doubt(record):

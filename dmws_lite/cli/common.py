@@ -13,7 +13,7 @@ DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 EXIT_CODES = """\
 exit codes:
   0    all done
-  1    a part failed (a run, an image); it is named, the rest is done
+  1    a part failed (a run, an image to predict); it is named, the rest is done
   2    an error: one line on stderr that begins with "error:" says which
   130  stopped with Ctrl-C"""
 

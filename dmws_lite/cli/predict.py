@@ -56,6 +56,7 @@ def predict_command(given: argparse.Namespace) -> int:
     model.to(device)
     print(NOT_A_DEVICE, file=sys.stderr)
     paths, failed = _find(given.images)
+    said: Counter[str] = Counter()
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["file", "predicted", *(f"p({name})" for name in card.classes)])
@@ -63,9 +64,12 @@ def predict_command(given: argparse.Namespace) -> int:
         part = paths[first : first + _AT_ONCE]
         rows, unread = _predict(model, card, part, progress=not given.quiet)
         table.writerows(rows)
+        said.update(row[1] for row in rows)
         failed += unread
     if given.csv:
         write_atomic(given.csv, text.getvalue())
+        told = ", ".join(f"{count:,} {name}" for name, count in said.most_common())
+        print(f"written: {given.csv}, {said.total():,} images" + (f" ({told})" if told else ""))
     else:
         sys.stdout.write(text.getvalue())
     for name, reason in failed:

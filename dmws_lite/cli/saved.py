@@ -114,6 +114,8 @@ def load(folder: Path) -> tuple[nn.Module, Card]:
     """
     path = folder / CARD
     if not path.is_file():
+        if not folder.exists():
+            raise FileNotFoundError(f"{folder} does not exist; give the --out folder of `dmws-lite train`")
         begun = (
             "its training is not finished: give the same train command again"
             if (folder / "settings.json").is_file()

@@ -22,6 +22,7 @@ from ..indices import RULES
 from ..initialisation import METHODS
 from ..inputs import pick_device
 from ..model_card import write_model_card
+from ..own_images import patient_groups, split_by_patient
 from ..reading import COLOURS, FITS
 from ..resources import write_atomic
 from ..strategies import STRATEGIES
@@ -47,9 +48,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
         FOLDER holds one folder per class, FOLDER/<class>/...; PNG, JPEG, TIFF and what else Pillow reads may be mixed,
         grey or colour, 8 or 16 bits. A fifth of the images is kept for the test; identical files stay on one side.
-        If images of one patient look alike, put each patient's images on one side yourself: no program can see that.
+        Several images of one patient look alike, and no program sees whose they are: where the paths tell the patient,
+        say how with --patient, and each patient stays on one side. A file that cannot be read is named and left out.
 
-        RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {RECORD} (settings and results) and
+        RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {SETTINGS}, {RECORD} (settings and results),
         {TESTED} (what was predicted for each test image; it holds your file names), and {MODEL_CARD} (one
         page on the result, with blanks for what only you can say). The same command after a kill goes on where the
         training was; after the end it does nothing.
@@ -59,6 +61,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         dmws-lite train my_images --out runs/quick --steps 100 --size 32
         dmws-lite train my_images --out runs/plain --method cm1
         dmws-lite train my_images --out runs/five --fraction 0.05 --seed 1
+        dmws-lite train my_images --out runs/patients --patient "p[0-9]+"
         """,
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="one folder per class, with images")
@@ -73,7 +76,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     data.add_argument("--fraction", type=float, default=1.0, help="share of the training images used (default: 1)")
     data.add_argument("--test-share", type=float, default=0.2, help="share kept for the test (default: 0.2)")
     data.add_argument(
-        "--split-rule", choices=("grouped", "random"), default="grouped", help="(default: grouped, which cannot leak)"
+        "--split-rule",
+        choices=("grouped", "random"),
+        default="grouped",
+        help="(default: grouped, identical files on one side)",
+    )
+    data.add_argument(
+        "--patient", metavar="PATTERN", help="regular expression that finds the patient in a path below FOLDER"
     )
     how = parser.add_argument_group("the method")
     how.add_argument(
@@ -91,15 +100,15 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     how.add_argument("--seed", type=int, default=0, help="of split, start, order and augmentation (default: 0)")
     length = parser.add_argument_group("the training")
     either = length.add_mutually_exclusive_group()
-    either.add_argument("--steps", type=int, help=f"at least this many steps (default: {_DEFAULT_STEPS})")
+    either.add_argument("--steps", type=int, help=f"at least this many (default: {_DEFAULT_STEPS}; 2 minutes on a CPU)")
     either.add_argument("--epochs", type=int, help="passes over the training images, instead of --steps")
     length.add_argument("--batch-size", type=int, default=16, help="images per step (default: 16)")
     length.add_argument("--learning-rate", type=float, default=usual.learning_rate, help="peak (default: %(default)s)")
     length.add_argument("--device", default="auto", help="auto (default), cpu, cuda or mps")
     length.add_argument("--quiet", action="store_true", help="no progress bars")
-    options = ("size", "colour", "fit", "parts", "fraction", "test_share", "split_rule", "rule", "pair", "method")
-    more = ("strategy", "alpha", "beta", "tau", "seed", "steps", "epochs", "batch_size", "learning_rate", "device")
-    parser.set_defaults(options=options + more)
+    options = ("size", "colour", "fit", "parts", "fraction", "test_share", "split_rule", "patient", "rule", "pair")
+    more = ("method", "strategy", "alpha", "beta", "tau", "seed", "steps", "epochs", "batch_size", "learning_rate")
+    parser.set_defaults(options=(*options, *more, "device"))
 
 
 @dataclass
@@ -109,12 +118,16 @@ class _OwnImages(Shelf):
     own: Images | None = None
     test_share: float = 0.2
     loaded: nn.Module | None = None
+    patient: str | None = None
 
     def images(self, run: Run) -> Images:
         return self.own
 
     def split(self, run: Run) -> Split:
         numbers = (run.fraction, run.seed, run.split_rule, self.test_share)
+        if self.patient is not None:
+            some = (self.patient, run.fraction, run.seed, self.test_share)
+            return self._once("split", some, lambda: split_by_patient(self.own, *some))
         return self._once("split", numbers, lambda: split(self.own, *numbers))
 
     def teacher(self, run: Run) -> nn.Module:
@@ -128,7 +141,9 @@ def train_command(given: argparse.Namespace) -> int:
     teacher = load_teacher("auto") if given.pair == "auto" else None
     run = _run(given, teacher.pair if teacher else given.pair)
     reading = {"colour": given.colour, "fit": given.fit, "parts": given.parts, "test_share": given.test_share}
-    settings = {**asdict(run), **reading, "device": given.device}
+    if given.patient is not None and given.split_rule == "random":
+        raise ValueError("--split-rule random tears apart what --patient keeps together; give one of the two")
+    settings = {**asdict(run), **reading, "device": given.device, "patient": given.patient}
     _check_same(given.out, settings)
 
     with warnings.catch_warnings():
@@ -144,8 +159,13 @@ def train_command(given: argparse.Namespace) -> int:
         _print_result(json.loads((given.out / RECORD).read_text(encoding="utf-8")))
         return DONE
 
-    shelf = _OwnImages(own=images, test_share=given.test_share, loaded=teacher)
-    print("\n" + shelf.split(run).describe() + "\n", flush=True)
+    shelf = _OwnImages(own=images, test_share=given.test_share, loaded=teacher, patient=given.patient)
+    print("\n" + shelf.split(run).describe(), flush=True)
+    if given.patient is None:
+        print("patients: not known; images of one patient on both sides flatter the result (see --patient)")
+    else:
+        print("patients: each on one side, as the paths tell")
+    print(flush=True)
     main, aux = shelf.students(run)
     strategy = shelf.strategy(run)
     config = replace(
@@ -153,13 +173,15 @@ def train_command(given: argparse.Namespace) -> int:
         device=given.device,
         checkpoint=given.out / CHECKPOINT,
     )
+    if (given.out / CHECKPOINT).is_file():
+        print(f"going on with the run that was begun in {given.out}", flush=True)
     write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
     try:
         result = fit(main, aux, shelf.split(run), config, strategy=strategy)
     except KeyboardInterrupt:
         print(f"stopped: the epochs done are kept in {given.out}; the same command goes on", file=sys.stderr)
         return STOPPED
-    record = _finish(given.out, run, settings, main, shelf.split(run), result)
+    record = _finish(given.out, run, settings, main, images, shelf.split(run), result)
     _print_result(record)
     print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
     print(NOT_A_DEVICE, file=sys.stderr)
@@ -214,8 +236,17 @@ def _check_same(out: Path, settings: dict) -> None:
     if other == ["images"]:
         raise ValueError(f"{out} holds a run on other images (the folder has changed since); give another --out")
     if other:
-        told = ", ".join(f"{name} was {before.get(name)}, now {settings[name]}" for name in other if name != "images")
+        told = ", ".join(
+            f"{name} was {_said(name, before.get(name))}, now {_said(name, settings[name])}"
+            for name in other
+            if name != "images"
+        )
         raise ValueError(f"{out} holds another run: {told}; give another --out")
+
+
+def _said(name: str, value: object) -> object:
+    """Return a setting as a person gave it: of steps and epochs only one is given, the other is stored as 0."""
+    return "not given" if value is None or (name in ("steps", "epochs") and value == 0) else value
 
 
 def _digest(images: Images) -> str:
@@ -224,7 +255,7 @@ def _digest(images: Images) -> str:
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def _finish(out: Path, run: Run, settings: dict, main: nn.Module, data: Split, result: Result) -> dict:
+def _finish(out: Path, run: Run, settings: dict, main: nn.Module, images: Images, data: Split, result: Result) -> dict:
     """Write everything that comes out; the record last, because it says that the run is finished."""
     classes = data.train.classes
     save(
@@ -239,6 +270,10 @@ def _finish(out: Path, run: Run, settings: dict, main: nn.Module, data: Split, r
         numbers = [f"{share:.4f}" for share in shares.tolist()]
         table.writerow([name, classes[int(label)], classes[int(shares.argmax())], *numbers])
     write_atomic(out / TESTED, text.getvalue())
+    if settings.get("patient") is not None:
+        groups = patient_groups(images, settings["patient"])
+        in_test = len({groups[i] for i in data.test_index.tolist()})
+        settings = {**settings, "grouped_by": "patients on one side, as the paths tell", "test_groups": in_test}
     record = {**settings, **outcome(result, data), "command": "dmws-lite train FOLDER --out RUNFOLDER"}
     write_model_card(out / MODEL_CARD, record, data)
     write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
