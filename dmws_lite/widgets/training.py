@@ -45,7 +45,7 @@ def threads_beside_the_kernel() -> Iterator[None]:
 
     Each thread that computes gets a pool of OpenMP threads of its own, which stays. As soon as the pools together are
     larger than the number of processors, GNU's OpenMP waits by sleeping in all of them, also in later cells: on two
-    cores a step of the pocket student then takes 2.2 times as long (benchmarks/README.md), until the kernel is restarted.
+    cores a step of the pocket student then takes 2.2 times as long, until the kernel is restarted (benchmarks/README.md).
     """
     before = torch.get_num_threads()
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
