@@ -44,8 +44,8 @@ def threads_beside_the_kernel() -> Iterator[None]:
     """Let PyTorch take, in this thread, only the processors that the kernel's own thread leaves free.
 
     Each thread that computes gets a pool of OpenMP threads of its own, which stays. As soon as the pools together are
-    larger than the number of processors, GNU's OpenMP waits by sleeping in all of them, also in later cells. On two cores
-    a step of the pocket student then takes 2.2 times as long, until the kernel is restarted (benchmarks/README.md).
+    larger than the number of processors, the OpenMP of GNU waits by sleeping in all of them, in later cells too: a step
+    of the pocket student takes 2.2 times as long on two cores, until the kernel is restarted (benchmarks/README.md).
     """
     before = torch.get_num_threads()
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
