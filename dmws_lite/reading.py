@@ -19,6 +19,8 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 from tqdm.auto import tqdm
 
+from .resources import available_processors
+
 COLOURS = ("grey", "rgb")
 FITS = ("stretch", "pad", "crop")
 # Container and stub formats: these start Ghostscript, or are recognised by Pillow but cannot be decoded by it.
@@ -204,8 +206,7 @@ def read_all(
 
 
 def _usable_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores)
+    return min(8, available_processors())
 
 
 def _check_memory(shape: Sequence[int]) -> None:

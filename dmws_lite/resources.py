@@ -1,4 +1,4 @@
-"""Files that come with the project, and how any file is written: whole or not at all."""
+"""Files that come with the project, how any file is written (whole or not at all), and what the machine gives."""
 
 from __future__ import annotations
 
@@ -80,3 +80,8 @@ def keep_freed_memory() -> bool:
     trim_threshold, mmap_threshold = -1, -3  # parameter numbers of malloc.h
     largest = 32 * 2**20  # glibc accepts no larger threshold
     return bool(mallopt(trim_threshold, 2**31 - 1)) and bool(mallopt(mmap_threshold, largest))
+
+
+def available_processors() -> int:
+    """Return how many processors this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

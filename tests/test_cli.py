@@ -432,7 +432,6 @@ def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp
     assert not (out / "record.json").exists()
     assert main(["predict", str(out), str(strangers)]) == 2
     assert "its training is not finished" in capsys.readouterr().err
-    capsys.readouterr()
     assert main(longer) == 0
     assert "going on with the run that was begun" in capsys.readouterr().out
     whole = tmp_path / "whole"

@@ -1,7 +1,6 @@
 """The training playground: its logic, its buttons, what it says when something goes wrong, its curves in a browser."""
 
 import html
-import os
 import threading
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 from browser import chromium, number, open_page, overflow, widget_page  # noqa: F401
 
 from dmws_lite.distill import remaining_share
+from dmws_lite.resources import available_processors
 from dmws_lite.widgets import TrainingPlayground
 from dmws_lite.widgets.base import STATIC_PAGE
 from dmws_lite.widgets.session import MAX_PINS, PinError, Pins, Run, Session, Settings
@@ -234,8 +234,7 @@ def test_training_beside_the_kernel_takes_only_the_processors_that_it_leaves_fre
     for _ in range(2):
         playground.train()
         playground.wait()
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert seen == [max(1, min(before, processors - before + 1))] * 2
+    assert seen == [max(1, min(before, available_processors() - before + 1))] * 2
     assert torch.get_num_threads() == before
 
 

@@ -152,7 +152,8 @@ def train_command(given: argparse.Namespace) -> int:
     print(images.describe(), flush=True)
     for name, reason in images.skipped:
         print(f"not read: {name}: {reason}", file=sys.stderr)
-    settings["images"] = _digest(images)
+    groups = None if given.patient is None else patient_groups(images, given.patient)
+    settings["images"] = _digest(images, groups)
     _check_same(given.out, settings)
     if (given.out / RECORD).is_file():
         print(f"\n{given.out} holds this run, finished; nothing was done. Its result:")
@@ -181,7 +182,7 @@ def train_command(given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"stopped: the epochs done are kept in {given.out}; the same command goes on", file=sys.stderr)
         return STOPPED
-    record = _finish(given.out, run, settings, main, images, shelf.split(run), result)
+    record = _finish(given.out, run, settings, main, shelf.split(run), groups, result)
     _print_result(record)
     print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
     print(NOT_A_DEVICE, file=sys.stderr)
@@ -249,13 +250,23 @@ def _said(name: str, value: object) -> object:
     return "not given" if value is None or (name in ("steps", "epochs") and value == 0) else value
 
 
-def _digest(images: Images) -> str:
-    """Name the images by what they are, with their labels: the same files give the same name wherever they lie."""
-    rows = sorted(f"{digest} {images.classes[label]}" for digest, label in zip(images.digests, images.labels.tolist()))
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+def _digest(images: Images, groups: Sequence[str] | None) -> str:
+    """Name the images by what they are, with labels and patients; where the files lie does not count."""
+    rows = [f"{digest} {images.classes[label]}" for digest, label in zip(images.digests, images.labels.tolist())]
+    if groups is not None:
+        rows = [f"{row} {group}" for row, group in zip(rows, groups)]
+    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
 
-def _finish(out: Path, run: Run, settings: dict, main: nn.Module, images: Images, data: Split, result: Result) -> dict:
+def _finish(
+    out: Path,
+    run: Run,
+    settings: dict,
+    main: nn.Module,
+    data: Split,
+    groups: Sequence[str] | None,
+    result: Result,
+) -> dict:
     """Write everything that comes out; the record last, because it says that the run is finished."""
     classes = data.train.classes
     save(
@@ -270,8 +281,7 @@ def _finish(out: Path, run: Run, settings: dict, main: nn.Module, images: Images
         numbers = [f"{share:.4f}" for share in shares.tolist()]
         table.writerow([name, classes[int(label)], classes[int(shares.argmax())], *numbers])
     write_atomic(out / TESTED, text.getvalue())
-    if settings.get("patient") is not None:
-        groups = patient_groups(images, settings["patient"])
+    if groups is not None:
         in_test = len({groups[i] for i in data.test_index.tolist()})
         settings = {**settings, "grouped_by": "patients on one side, as the paths tell", "test_groups": in_test}
     record = {**settings, **outcome(result, data), "command": "dmws-lite train FOLDER --out RUNFOLDER"}

@@ -7,7 +7,6 @@ The work is in :mod:`dmws_lite.widgets.session`; here is only what is seen and c
 from __future__ import annotations
 
 import html
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import plots
 from ..indices import RULES
+from ..resources import available_processors
 from .base import Widget, on_static_page, picture, script, style
 from .session import METHOD_WORDS, METHODS, PIN_NAMES, PinError, Pins, Run, Session, Settings, accuracy_words, curve
 
@@ -48,8 +48,7 @@ def threads_beside_the_kernel() -> Iterator[None]:
     of the pocket student takes 2.2 times as long on two cores, until the kernel is restarted (benchmarks/README.md).
     """
     before = torch.get_num_threads()
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, min(before, processors - before + 1)))
+    torch.set_num_threads(max(1, min(before, available_processors() - before + 1)))
     try:
         yield
     finally:
