@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 
 from dmws_lite import load_images, load_teacher, make_student, select_weights, skd_loss, update_auxiliary
-from dmws_lite.initialisation import start_students
-from dmws_lite.inputs import pick_device
+from dmws_lite.experiments.methods import start_students
+from dmws_lite.training.device import pick_device
 
 
 def seconds(action: Callable[[], object], device: torch.device) -> float:

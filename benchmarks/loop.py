@@ -18,9 +18,9 @@ import torch
 from bench import ratio
 
 from dmws_lite import load_images, make_student, split
-from dmws_lite.evaluation import predict_logits
-from dmws_lite.inputs import input_statistics, normalise, shift_and_flip
-from dmws_lite.resources import keep_freed_memory
+from dmws_lite.images.augment import input_statistics, normalise, shift_and_flip
+from dmws_lite.training.device import keep_freed_memory
+from dmws_lite.training.evaluate import predict_logits
 
 PAIR, SIZE = "efficientnet_lite0", 96
 CPU = torch.device("cpu")

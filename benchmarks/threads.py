@@ -28,8 +28,8 @@ CASES = {"with all threads": False, "with the processors left free": True}
 
 def case(fitted: bool) -> dict[str, float]:
     """Return seconds of a run of the playground: alone, beside the main thread, and in the main thread after that."""
-    from dmws_lite.widgets.session import Session, Settings
-    from dmws_lite.widgets.training import threads_beside_the_kernel
+    from dmws_lite.classroom.widgets.session import Session, Settings
+    from dmws_lite.classroom.widgets.training import threads_beside_the_kernel
 
     session = Session()
 

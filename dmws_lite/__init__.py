@@ -6,44 +6,53 @@ data = split(load_images("phantom-mri", n=1000, size=64), fraction=0.10, seed=0)
 teacher = load_teacher("convnext_pocket")
 main, aux, report = dual_students(teacher, lambda: make_student("convnext_pocket", 4, 64))
 result = fit(main, aux, data, TrainConfig(epochs=60, alpha=0.6, beta=0.9, tau=3.0))
+
+The rooms, each above those that it may import from:
+
+* :mod:`dmws_lite.cli`: the command line
+* :mod:`dmws_lite.classroom`: widgets, profiles, checks of exercises
+* :mod:`dmws_lite.experiments`: many runs, their records, tables and statistics; :mod:`dmws_lite.figures`: pictures
+* :mod:`dmws_lite.training`: one run
+* :mod:`dmws_lite.selection`, :mod:`dmws_lite.distillation`: the method
+* :mod:`dmws_lite.images`, :mod:`dmws_lite.teachers`: arrays and networks
 """
 
-from .data import Images, Split, load_images, split
-from .distill import half_life, remaining_share, skd_loss, soften, update_auxiliary
-from .evaluation import evaluate, summarise
-from .indices import element_indices
-from .initialisation import start_students
-from .plan import Plan, coverage
-from .profiles import profile
-from .selection import dual_students, plan_selection, select_weights
-from .teachers import load_teacher, make_student
-from .training import Result, TrainConfig, fit
+import lazy_loader
 
-__version__ = "0.1.0"
+from ._system import VERSION as __version__
 
-__all__ = [
-    "Images",
-    "Plan",
-    "Result",
-    "Split",
-    "TrainConfig",
-    "coverage",
-    "dual_students",
-    "element_indices",
-    "evaluate",
-    "fit",
-    "half_life",
-    "load_images",
-    "load_teacher",
-    "make_student",
-    "plan_selection",
-    "profile",
-    "remaining_share",
-    "select_weights",
-    "skd_loss",
-    "soften",
-    "split",
-    "start_students",
-    "summarise",
-    "update_auxiliary",
-]
+# A name's module is imported when the name is first used, so that `import dmws_lite` takes no time.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "classroom",
+        "cli",
+        "distillation",
+        "experiments",
+        "figures",
+        "images",
+        "selection",
+        "teachers",
+        "training",
+    ],
+    submod_attrs={
+        "classroom.profiles": ["profile"],
+        "distillation.loss": ["skd_loss", "soften"],
+        "distillation.moving_average": ["half_life", "remaining_share", "update_auxiliary"],
+        "experiments.methods": ["start_students"],
+        "experiments.statistics": ["summarise"],
+        "images.dataset": ["Images"],
+        "images.load": ["load_images"],
+        "images.splits": ["Split", "split"],
+        "selection.dual": ["dual_students", "select_weights"],
+        "selection.plan": ["Plan", "coverage"],
+        "selection.rules": ["element_indices"],
+        "selection.steps": ["plan_selection"],
+        "teachers.load": ["load_teacher"],
+        "teachers.pairs": ["make_student"],
+        "training.config": ["Result", "TrainConfig"],
+        "training.evaluate": ["evaluate"],
+        "training.fit": ["fit"],
+    },
+)
+__all__ += ["__version__"]

@@ -32,7 +32,7 @@ from polish import polish
 from vendor import FOLDER, FetchError
 from widget_page import SCRIPTS, place_scripts
 
-from dmws_lite.widgets.base import STATIC_PAGE
+from dmws_lite.classroom.widgets.base import STATIC_PAGE
 
 ROOT = Path(__file__).resolve().parents[1]
 MATHJAX = "tex-svg-full.js"  # MathJax 3.2.2 with all TeX extensions, glyphs inside: one file, no fonts
@@ -94,6 +94,8 @@ def run_jupyter_book(root: Path) -> int:
     environment.setdefault("HF_HUB_OFFLINE", "1")
     # Widgets whose logic needs a kernel show a figure instead; the others add the figure for readers without scripts.
     environment[STATIC_PAGE] = "1"
+    # What only pages need lies beside them, not in the package.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode

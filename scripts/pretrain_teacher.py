@@ -30,9 +30,16 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from dmws_lite.data import Images, load_images
-from dmws_lite.inputs import IMAGENET_MEAN, IMAGENET_STD, normalise, pick_device, shift_and_flip
-from dmws_lite.resources import write_atomic
+from dmws_lite._system import write_atomic
+from dmws_lite.images.augment import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    normalise,
+    shift_and_flip,
+)
+from dmws_lite.images.dataset import Images
+from dmws_lite.images.load import load_images
+from dmws_lite.training.device import pick_device
 
 SMOOTHING, DROP_PATH, CLIP = 0.1, 0.05, 1.0
 # What a run must have in common with the checkpoint that it goes on from.

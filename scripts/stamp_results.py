@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dmws_lite.experiments import read_records
-from dmws_lite.resources import write_atomic
-from dmws_lite.results import DATASETS, difference, find, group_records, interval_text, spread_text
+from dmws_lite._system import write_atomic
+from dmws_lite.experiments.compare import difference, find, group_records
+from dmws_lite.experiments.methods import DATASETS
+from dmws_lite.experiments.records import read_records
+from dmws_lite.experiments.tables import interval_text, spread_text
 
 ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- results:start -->", "<!-- results:end -->"

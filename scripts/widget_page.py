@@ -76,14 +76,16 @@ def page(widgets: list, theme: str = "light", before: str = "") -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("widget", help="a function of dmws_lite.widgets that makes one, such as auxiliary_memory")
+    parser.add_argument(
+        "widget", help="a function of dmws_lite.classroom.widgets that makes one, such as auxiliary_memory"
+    )
     parser.add_argument("page", type=Path, help="file to write")
     parser.add_argument("--theme", choices=("light", "dark"), default="light")
     given = parser.parse_args(arguments)
-    import dmws_lite.widgets
+    import dmws_lite.classroom.widgets
 
     place_scripts(given.page.parent / "vendor")
-    given.page.write_text(page([getattr(dmws_lite.widgets, given.widget)()], given.theme), encoding="utf-8")
+    given.page.write_text(page([getattr(dmws_lite.classroom.widgets, given.widget)()], given.theme), encoding="utf-8")
     return 0
 
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import timm
 import torch
 
-from .. import __version__
+from .._system import VERSION
 from . import grid, predict, select, train
 from .common import EXIT_CODES, FAILED, REFUSED, STOPPED, Formatter, Parser
 
@@ -47,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = Parser(prog="dmws-lite", description=_OVERVIEW, epilog=_EXAMPLES + EXIT_CODES, formatter_class=Formatter)
     versions = f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}"
-    parser.add_argument("--version", action="version", version=f"dmws-lite {__version__} ({versions})")
+    parser.add_argument("--version", action="version", version=f"dmws-lite {VERSION} ({versions})")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     for module in (grid, select, train, predict):
         module.add_commands(commands)

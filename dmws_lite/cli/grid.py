@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from ..experiments import Run, read_records, run_of
-from ..grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
-from ..resources import data_path
+from .._system import data_path
+from ..experiments.grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
+from ..experiments.records import read_records, run_of
+from ..experiments.run import Run
 from .common import DONE, FAILED, STOPPED, add_command, columns, duration
 
 _GRID = "name of a grid (`dmws-lite grids` lists them), or a YAML file of your own"
@@ -181,7 +182,7 @@ def report_command(given: argparse.Namespace) -> int:
     """Carry out ``dmws-lite report``."""
     import matplotlib
 
-    from ..grid_report import write_report
+    from .report import write_report
 
     matplotlib.use("Agg")  # figures go to files: no window system is asked for
     grid = read_grid(given.grid)

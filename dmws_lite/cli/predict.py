@@ -12,14 +12,14 @@ from pathlib import Path
 
 from torch import nn
 
-from ..evaluation import predict_probabilities
-from ..folders import image_files, printable
-from ..images import count_words
-from ..inputs import pick_device
-from ..reading import Decoded, read_all, read_file, readable_formats
-from ..resources import write_atomic
+from .._system import write_atomic
+from ..images.class_folders import image_files, printable
+from ..images.dataset import count_words
+from ..images.decode import Decoded, read_all, read_file, readable_formats
+from ..training.device import pick_device
+from ..training.evaluate import predict_probabilities
+from ..training.saved import Card, load
 from .common import DONE, FAILED, NOT_A_DEVICE, add_command
-from .saved import Card, load
 
 _AT_ONCE = 256  # images in memory
 

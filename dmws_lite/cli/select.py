@@ -17,12 +17,14 @@ from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import nn
 
-from .. import __version__
-from ..indices import RULES
-from ..plan import Plan, coverage
-from ..resources import write_atomic
-from ..selection import plan_selection, select_weights
-from ..teachers import PAIRS, TeacherError, build_model, load_from_hub, load_teacher, make_student
+from .._system import VERSION, write_atomic
+from ..selection.dual import select_weights
+from ..selection.plan import Plan, coverage
+from ..selection.rules import RULES
+from ..selection.steps import plan_selection
+from ..teachers.hub import load_from_hub
+from ..teachers.load import load_teacher
+from ..teachers.pairs import PAIRS, TeacherError, build_model, make_student
 from .common import DONE, add_command, key_value
 
 _PARTS = {"main": (0,), "auxiliary": (1,), "both": (0, 1)}
@@ -267,7 +269,7 @@ def _write(path: Path, student: nn.Module, models: _Models, plan: Plan) -> Path:
         "rule": plan.rule,
         "part": "auxiliary" if plan.part else "main",
         "classifier": "new, not trained",
-        "dmws_lite": __version__,
+        "dmws_lite": VERSION,
     }
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in student.state_dict().items()}
     # One entry only: safetensors writes several in no fixed order, and the same weights should give the same bytes.

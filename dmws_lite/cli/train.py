@@ -15,24 +15,32 @@ from pathlib import Path
 
 from torch import nn
 
-from ..data import Images, Split, load_images, split
-from ..evaluation import predict_probabilities, proportion_interval
-from ..experiments import Run, Shelf, outcome
-from ..indices import RULES
-from ..initialisation import METHODS
-from ..inputs import pick_device
-from ..model_card import write_model_card
-from ..own_images import patient_groups, split_by_patient
-from ..reading import COLOURS, FITS
-from ..resources import write_atomic
-from ..strategies import STRATEGIES
-from ..teachers import PAIRS, load_teacher
-from ..training import Result, TrainConfig, fit
+from .._system import write_atomic
+from ..distillation.strategies import STRATEGIES
+from ..experiments.execute import Shelf
+from ..experiments.methods import METHODS
+from ..experiments.model_card import write_model_card
+from ..experiments.records import outcome
+from ..experiments.run import Run
+from ..experiments.statistics import proportion_interval
+from ..images.dataset import Images
+from ..images.decode import COLOURS, FITS
+from ..images.load import load_images
+from ..images.splits import Split, patient_groups, split, split_by_patient
+from ..selection.rules import RULES
+from ..teachers.load import load_teacher
+from ..teachers.pairs import PAIRS
+from ..training.config import Result, TrainConfig
+from ..training.device import pick_device
+from ..training.evaluate import predict_probabilities
+from ..training.fit import fit
+from ..training.saved import WEIGHTS, describe, save
 from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
-from .saved import WEIGHTS, describe, save
 
 SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
+
 MODEL_CARD = "MODEL_CARD.md"
+
 _DEFAULT_STEPS = 800
 
 

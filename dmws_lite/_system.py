@@ -1,0 +1,67 @@
+"""Files that come with the project, how any file is written (whole or not at all), and what the machine gives."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+VERSION = "0.1.0"
+
+_HERE = Path(__file__).resolve().parent
+
+
+def data_path(relative: str) -> Path:
+    """Return the path of a file that belongs to the project, in a clone or in an installed wheel.
+
+    Args:
+        relative: path below the top-level ``data`` folder, such as ``"teachers/convnext_pocket.safetensors"``.
+
+    Raises:
+        FileNotFoundError: the file is in neither place, so the installation is incomplete.
+    """
+    places = (_HERE / "_bundled" / relative, _HERE.parent / "data" / relative)
+    for place in places:
+        if place.exists():
+            return place
+    raise FileNotFoundError(
+        f"the project file data/{relative} is missing; reinstall dmws_lite, or clone the repository again"
+    )
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a half.
+
+    The bytes go to a temporary name in the same folder (a rename is atomic only within one file system)
+    and replace the target at the end; a kill in between leaves the old file as it was.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    payload = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes 0600, which a shared class folder could not read
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def available_processors() -> int:
+    """Return how many processors this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,53 @@
+"""The three sizes in which every notebook runs. The code is the same; only these numbers differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Settings of a notebook run.
+
+    Attributes:
+        name: ``"fast"``, ``"classroom"`` or ``"paper"``.
+        pair: teacher and student, a name in ``dmws_lite.teachers.pairs.PAIRS`` or ``"auto"``.
+        size: image side in pixels.
+        n_images: phantoms to generate.
+        fraction: share of the training part that a student sees.
+        epochs: passes over the training images.
+        seeds: seeds of a comparison.
+        batch_size: images per step.
+        tau: temperature (the paper: 4 for ViT, 3 for ConvNeXt).
+    """
+
+    name: str
+    pair: str
+    size: int
+    n_images: int
+    fraction: float
+    epochs: int
+    seeds: tuple[int, ...]
+    batch_size: int
+    tau: float = 3.0
+
+
+PROFILES = {
+    # A build on two CPU cores: the mechanics are real, the numbers are too few to conclude anything from.
+    "fast": Profile("fast", "convnext_pocket", 64, 500, 0.15, 16, (0,), 16),
+    # A few minutes on a laptop or a T4.
+    "classroom": Profile("classroom", "convnext_pocket", 64, 1000, 0.10, 60, (0, 1, 2), 32),
+    # The paper's settings (section 4.1) for a GPU: 224 px, 300 epochs, five seeds, its ConvNeXt pair from the hub.
+    "paper": Profile("paper", "convnext_t", 224, 4000, 0.10, 300, (0, 1, 2, 3, 4), 32),
+}
+
+
+def profile(name: str) -> Profile:
+    """Return a profile by name.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"PROFILE={name!r} is unknown; choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]

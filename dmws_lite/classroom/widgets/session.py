@@ -1,0 +1,313 @@
+"""What the training playground does, without anything that is shown: settings in, rows while it trains, then a run.
+
+Kept apart from :mod:`dmws_lite.classroom.widgets.training` so that it can be read, tested and used without a notebook.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch.nn.functional as F
+from torch import nn
+
+from ...distillation.loss import check_alpha, check_tau
+from ...distillation.moving_average import check_beta
+from ...experiments.methods import WITH_AUXILIARY, start_students
+from ...images.dataset import check_seed
+from ...images.load import load_images
+from ...images.splits import Split, split
+from ...selection.rules import check_rule
+from ...teachers.load import load_teacher
+from ...teachers.pairs import make_student
+from ...training.config import TrainConfig
+from ...training.evaluate import accuracy, predict_logits
+from ...training.fit import fit
+
+# The methods that differ in one thing each: ours; no complementary start; no auxiliary at all.
+METHODS = ("ours", "same_start", "cm1")
+
+METHOD_WORDS = {"ours": "ours: dual start + SKD", "same_start": "same start + SKD", "cm1": "CM1: labels only"}
+
+MAX_PINS = 4
+
+PIN_NAMES = "ABCD"
+
+MEASUREMENTS = 12  # of both students on the test images, about, in a run
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a student chooses; checked when it is made.
+
+    Attributes:
+        method: one of :data:`METHODS`.
+        alpha: weight of the cross-entropy, in [0, 1].
+        beta: share that the auxiliary keeps per step, in [0, 1].
+        tau: temperature, in (0, 100].
+        rule: rule of element selection.
+        fraction: share of the training pool, in (0, 1].
+        steps: optimiser steps, at least 1; the run ends with the epoch that reaches them.
+        seed: of the selection, the split, the order and the augmentation, 0 or larger.
+
+    Raises:
+        ValueError: a value is out of range; the message names it, the range and a remedy.
+    """
+
+    method: str = "ours"
+    alpha: float = 0.6
+    beta: float = 0.9
+    tau: float = 3.0
+    rule: str = "uniform"
+    fraction: float = 0.5
+    steps: int = 80
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r} is not in the playground; choose one of {', '.join(METHODS)}")
+        check_alpha(self.alpha)
+        check_beta(self.beta)
+        check_tau(self.tau)
+        check_rule(self.rule)
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction={self.fraction!r} is out of range; choose a share in (0, 1], 5% is 0.05")
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
+            raise ValueError(f"steps={self.steps!r} is out of range; choose an integer of at least 1")
+        check_seed(self.seed)
+
+    @property
+    def dual(self) -> bool:
+        """Whether the method has an auxiliary; without one alpha, beta and tau change nothing."""
+        return self.method in WITH_AUXILIARY
+
+    def words(self) -> str:
+        """Return the settings as one line, without those that change nothing."""
+        found = [self.method]
+        if self.dual:
+            found += [f"alpha {self.alpha:g}", f"beta {self.beta:g}", f"tau {self.tau:g}"]
+        return ", ".join([*found, self.rule, f"{self.fraction:.0%} of the pool", f"seed {self.seed}"])
+
+
+@dataclass
+class Run:
+    """A run that has ended, or the part of it that was trained before it was stopped.
+
+    Attributes:
+        settings: what was chosen.
+        rows: one per epoch: ``epoch``, ``step``, ``loss`` (of main on the training images, equation 5), ``ce``, ``kd``,
+            ``remaining`` (``beta ** step``, ``None`` without auxiliary), ``seconds`` since the start; and where the
+            students were measured on the test images ``main_loss``, ``aux_loss`` (cross-entropy in nats),
+            ``main_accuracy``, ``aux_accuracy``, else ``None``.
+        steps: optimiser steps that a whole run has.
+        n_train, n_test: numbers of images.
+        stopped: whether the run was ended before its last step.
+        seconds: from cutting the students to the last measurement.
+        device: where it ran.
+    """
+
+    settings: Settings
+    rows: list[dict] = field(default_factory=list)
+    steps: int = 0
+    n_train: int = 0
+    n_test: int = 0
+    stopped: bool = False
+    seconds: float = 0.0
+    device: str = ""
+
+    def last(self, name: str) -> float | None:
+        """Return the last measured value of a column, or ``None`` where there is none."""
+        return next((row[name] for row in reversed(self.rows) if row[name] is not None), None)
+
+    def words(self) -> str:
+        """Say in one sentence how the run ended."""
+        done = self.rows[-1]["step"] if self.rows else 0
+        end = f"Stopped after {done} of {self.steps} steps" if self.stopped else f"Finished {self.steps} steps"
+        return f"{end} in {self.seconds:.1f} s on {self.device}: {self.settings.words()}; {accuracy_words(self)}"
+
+
+def accuracy_words(run: Run) -> str:
+    """Say the last measured accuracies of a run in words."""
+    main, aux = run.last("main_accuracy"), run.last("aux_accuracy")
+    if main is None:
+        return "not measured yet"
+    other = "no auxiliary" if aux is None else f"auxiliary {aux:.3f}"
+    return f"accuracy of main {main:.3f}, {other}, on {run.n_test} test images"
+
+
+class Session:
+    """Images and teacher, loaded once, and the runs that are made with them.
+
+    A run seeds PyTorch's global generator, as :func:`dmws_lite.training.fit.fit` does: cells that draw random numbers while
+    one is training change its numbers.
+
+    Args:
+        source: of the images, see :func:`dmws_lite.images.load.load_images`.
+        n: images to generate; a fifth of them is the test part.
+        size: image side in pixels.
+        pair: teacher and student.
+        batch_size: images per step.
+        device: where to train.
+
+    Raises:
+        ValueError: in :meth:`run`, where one of these is out of range.
+    """
+
+    def __init__(
+        self,
+        source: str = "phantom-mri",
+        n: int = 400,
+        size: int = 48,
+        pair: str = "convnext_pocket",
+        batch_size: int = 16,
+        device: str = "auto",
+    ) -> None:
+        self.source, self.n, self.size, self.pair = source, n, size, pair
+        self.batch_size, self.device = batch_size, device
+        self._images = self._teacher = None
+
+    def prepare(self) -> None:
+        """Load images and teacher, unless they are there."""
+        if self._teacher is None:
+            self._images = load_images(self.source, n=self.n, size=self.size, progress=False)
+            self._teacher = load_teacher(self.pair, quiet=True)
+
+    def data(self, settings: Settings) -> Split:
+        """Return the training and test images of some settings."""
+        self.prepare()
+        return split(self._images, fraction=settings.fraction, seed=settings.seed)
+
+    def students(self, settings: Settings) -> tuple[nn.Module, nn.Module | None]:
+        """Cut the students of some settings from the teacher; the auxiliary may be ``None``."""
+        self.prepare()
+        classes = len(self._images.classes)
+
+        def fresh() -> nn.Module:
+            return make_student(self.pair, classes, self.size)
+
+        return start_students(settings.method, self._teacher, fresh, settings.seed, settings.rule)
+
+    def run(
+        self,
+        settings: Settings,
+        on_row: Callable[[Run], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Run:
+        """Train once.
+
+        Args:
+            settings: what was chosen.
+            on_row: called after every epoch with the run so far; what it raises ends the run and is raised here.
+            stop: ends the run after the epoch in which it is set.
+
+        Returns:
+            The run; where it was stopped, the part that was trained.
+        """
+        started = time.perf_counter()
+        data = self.data(settings)
+        main, aux = self.students(settings)
+        batches = math.ceil(len(data.train) / self.batch_size)
+        epochs = math.ceil(settings.steps / batches)
+        run = Run(settings, steps=epochs * batches, n_train=len(data.train), n_test=len(data.test))
+        every = max(1, epochs // MEASUREMENTS)
+
+        def watch(row: dict) -> bool:
+            done = row["epoch"] == epochs
+            asked = stop is not None and stop.is_set()
+            columns = {name: row[name] for name in ("epoch", "step", "loss", "ce", "kd", "remaining")}
+            if done or asked or row["epoch"] % every == 0:
+                columns |= measured("main", main, data) | measured("aux", aux, data)
+            else:
+                columns |= dict.fromkeys(("main_loss", "main_accuracy", "aux_loss", "aux_accuracy"))
+            run.seconds = time.perf_counter() - started
+            run.rows.append({**columns, "seconds": run.seconds})
+            run.stopped = asked and not done
+            if on_row is not None:
+                on_row(run)
+            return not asked
+
+        config = TrainConfig(
+            epochs=epochs,
+            batch_size=self.batch_size,
+            alpha=settings.alpha,
+            beta=settings.beta,
+            tau=settings.tau,
+            seed=settings.seed,
+            device=self.device,
+            evaluate_every=epochs,  # the playground measures by itself: it wants the loss on the test images as well
+            progress=False,
+        )
+        result = fit(main, aux, data, config, on_epoch=watch)
+        run.device = result.device
+        return run
+
+
+def measured(name: str, model: nn.Module | None, data: Split) -> dict[str, float | None]:
+    """Return loss (cross-entropy in nats) and accuracy of a student on the test images, as columns of a row.
+
+    Args:
+        name: ``"main"`` or ``"aux"``.
+        model: the student, or ``None`` where the method has none.
+        data: its test part is measured.
+    """
+    if model is None:
+        return {f"{name}_loss": None, f"{name}_accuracy": None}
+    logits = predict_logits(model, data.test.pixels).cpu()
+    labels = data.test.labels.cpu()
+    return {
+        f"{name}_loss": F.cross_entropy(logits, labels.long()).item(),
+        f"{name}_accuracy": accuracy(logits, labels),
+    }
+
+
+class PinError(ValueError):
+    """A run cannot be pinned or unpinned; the message says why and what to do."""
+
+
+class Pins:
+    """Up to :data:`MAX_PINS` runs, each under a letter that it keeps until it is removed."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Run] = {}
+
+    def add(self, run: Run) -> str:
+        """Keep a run and return its letter.
+
+        Raises:
+            PinError: all letters are taken, the run is kept already, or it has no measurement.
+        """
+        if any(kept is run for kept in self._runs.values()):
+            raise PinError("this run is pinned already; train again before you pin again")
+        if run.last("main_accuracy") is None:
+            raise PinError("this run has no measurement yet; train, then pin")
+        free = [name for name in PIN_NAMES if name not in self._runs]
+        if not free:
+            raise PinError(f"{MAX_PINS} runs are pinned, which is the most; unpin one, then pin this run")
+        self._runs[free[0]] = run
+        return free[0]
+
+    def remove(self, name: str) -> None:
+        """Forget a run.
+
+        Raises:
+            PinError: nothing is pinned under this letter.
+        """
+        if name not in self._runs:
+            raise PinError(f"no run is pinned as {name!r}; pinned are {', '.join(self.names()) or 'none'}")
+        del self._runs[name]
+
+    def names(self) -> list[str]:
+        """Return the letters in use, in order."""
+        return sorted(self._runs)
+
+    def items(self) -> list[tuple[str, Run]]:
+        """Return letters and runs, in order of the letters."""
+        return sorted(self._runs.items())
+
+
+def curve(run: Run, columns: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+    """Return for each column its points (step, value), where it was measured."""
+    return {name: [(row["step"], row[name]) for row in run.rows if row[name] is not None] for name in columns}

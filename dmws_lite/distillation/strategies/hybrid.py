@@ -1,0 +1,36 @@
+"""Hybrid supervision: labels and a large teacher that was fine-tuned on the same images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..loss import check_alpha, check_tau
+from .base import Batch, FrozenTeacher
+
+
+@dataclass
+class Hybrid(FrozenTeacher):
+    """``alpha * CE + (1 - alpha) * tau**2 * KL(teacher || main)`` with a frozen external teacher (Hinton et al. 2015).
+
+    The loss of equation 5 with the auxiliary replaced by the fine-tuned teacher: what the classroom answer to "why not
+    simply distil the teacher?" looks like.
+
+    Attributes:
+        frozen: the fine-tuned teacher; it sees the same inputs as the student.
+        alpha: weight of the cross-entropy, in [0, 1].
+        tau: temperature, in (0, 100].
+    """
+
+    alpha: float = 0.6
+    tau: float = 3.0
+    needs = "teacher"
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
+        check_tau(self.tau)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        ce, kd = self.terms(batch, self.tau)
+        return {"loss": self.alpha * ce + (1 - self.alpha) * self.tau**2 * kd, "ce": ce, "kd": kd}

@@ -1,0 +1,201 @@
+"""What the records say: means with intervals, and paired differences between methods on the same splits.
+
+Nothing here trains, and nothing is typed in: every number is computed from records, one per seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+
+from ..distillation.strategies import STRATEGIES
+from ..teachers.pairs import PAIRS
+from .methods import METHODS, WITH_AUXILIARY
+from .statistics import Summary, paired_difference, summarise
+
+Record = Mapping[str, object]
+
+# What makes two runs the same task: only then may their accuracies be compared or averaged.
+# The device decides seconds, not accuracies: machines may share a comparison.
+_TASK = ("dataset", "pair", "fraction", "size", "epochs", "steps", "batch_size", "learning_rate", "split_rule")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Everything that a comparison changes on purpose: how the students start and how main is taught.
+
+    alpha, beta and tau are those of the run where they count, and ``None`` where the strategy does not look at them.
+    """
+
+    method: str
+    strategy: str = "labels"
+    rule: str = "uniform"
+    alpha: float | None = None
+    beta: float | None = None
+    tau: float | None = None
+
+    @classmethod
+    def of(cls, record: Record) -> Variant:
+        """Return the variant of a record."""
+        method = record["method"]
+        strategy = record.get("strategy") or ("skd" if method in WITH_AUXILIARY else "labels")
+        weighs = strategy in ("skd", "hybrid")
+        return cls(
+            method,
+            strategy,
+            record.get("rule", "uniform") if method not in ("cm2", "cm3", "cm4", "teacher") else "uniform",
+            record["alpha"] if weighs else None,
+            record["beta"] if method in WITH_AUXILIARY else None,
+            record["tau"] if weighs else None,
+        )
+
+    def key(self, pair: str) -> str:
+        """Return a short name, unique among variants: the method, and whatever is not the paper's choice."""
+        usual = {"rule": "uniform", "alpha": 0.6, "beta": 0.9, "tau": PAIRS[pair].tau}
+        words = [self.method]
+        if self.strategy not in ("skd", "labels"):
+            words.append(self.strategy)
+        for name, choice in usual.items():
+            value = getattr(self, name)
+            if value is not None and value != choice:
+                words.append(f"{name}={value:g}" if isinstance(value, float) else str(value))
+        return " ".join(words)
+
+
+@dataclass
+class Group:
+    """The repeats of one variant on one task.
+
+    Attributes:
+        task: what the runs have in common.
+        variant: how they start and are taught.
+        by_seed: the records, one per seed.
+    """
+
+    task: dict[str, object]
+    variant: Variant
+    by_seed: dict[int, Record] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Short name of the variant."""
+        return self.variant.key(self.task["pair"])
+
+    def values(self, metric: str = "accuracy") -> list[float]:
+        """Return the metric of every seed, in the order of the seeds."""
+        return [self.by_seed[seed]["metrics"][metric] for seed in sorted(self.by_seed)]
+
+    def summary(self, metric: str = "accuracy") -> Summary:
+        """Return mean, sd and 95% interval over seeds."""
+        return summarise(self.values(metric))
+
+
+def group_records(records: Sequence[Record]) -> list[Group]:
+    """Sort records into repeats of one variant on one task.
+
+    Raises:
+        ValueError: two records describe the same run.
+    """
+    groups: dict[tuple, Group] = {}
+    for record in records:
+        task = {name: record.get(name, 0) for name in _TASK}
+        variant = Variant.of(record)
+        group = groups.setdefault((*task.values(), variant), Group(task, variant))
+        if record["seed"] in group.by_seed:
+            raise ValueError(f"two records describe {group.key} on {task['dataset']}, seed {record['seed']}; keep one")
+        group.by_seed[record["seed"]] = record
+    order = {method: place for place, method in enumerate(METHODS)}
+    strategies = {name: place for place, name in enumerate(STRATEGIES)}
+
+    def rank(group: Group) -> tuple:
+        t, v = group.task, group.variant
+        numbers = [-1.0 if x is None else x for x in (v.alpha, v.beta, v.tau)]
+        plain = v.strategy in ("skd", "labels") and group.key == v.method
+        task = (t["dataset"], t["pair"], t["size"], t["split_rule"], t["fraction"], t["steps"], t["epochs"])
+        return (*task, not plain, order[v.method], strategies[v.strategy], v.rule, *numbers)
+
+    return sorted(groups.values(), key=rank)
+
+
+def find(groups: Sequence[Group], key: str, **task: object) -> Group | None:
+    """Return the group with this short name on this task, or ``None``; the task may be named in part.
+
+    Raises:
+        ValueError: several groups fit; name the task more closely.
+    """
+    found = [g for g in groups if g.key == key and all(g.task[name] == value for name, value in task.items())]
+    if len(found) > 1:
+        told = sorted({f"{n}={g.task[n]}" for g in found for n in g.task if len({str(h.task[n]) for h in found}) > 1})
+        raise ValueError(f"{key!r} was run in several settings; name one of {', '.join(told)}")
+    return found[0] if found else None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus second variant, on the same splits.
+
+    Attributes:
+        first: short name.
+        second: short name.
+        summary: mean, sd and 95% interval of the differences, one per common seed.
+        p: of a paired t test, NaN for fewer than two seeds or no spread.
+    """
+
+    first: str
+    second: str
+    summary: Summary
+    p: float
+
+    @property
+    def verdict(self) -> str:
+        """Say what the interval allows to say, and no more."""
+        if self.summary.n < 2:
+            return "one seed: nothing can be said"
+        if self.summary.sd < 1e-12:  # equal differences have no spread to judge by: their interval has no width
+            return "not told apart"
+        if self.summary.low > 0:
+            return "higher"
+        return "lower" if self.summary.high < 0 else "not told apart"
+
+
+def difference(first: Group, second: Group, metric: str = "accuracy") -> Difference | None:
+    """Compare two variants over the seeds that both have; ``None`` where they share no seed.
+
+    Raises:
+        ValueError: a shared seed does not mean a shared split.
+    """
+    seeds = sorted(first.by_seed.keys() & second.by_seed.keys())
+    if not seeds:
+        return None
+    for seed in seeds:
+        if first.by_seed[seed]["split"]["digest"] != second.by_seed[seed]["split"]["digest"]:
+            raise ValueError(f"seed {seed} of {first.key} and {second.key} are different splits and cannot be paired")
+    pairs = [(first.by_seed[s]["metrics"][metric], second.by_seed[s]["metrics"][metric]) for s in seeds]
+    a, b = zip(*pairs)
+    summary = paired_difference(a, b)
+    spread = summary.n > 1 and summary.sd > 0
+    return Difference(first.key, second.key, summary, float(stats.ttest_rel(a, b).pvalue) if spread else math.nan)
+
+
+def is_flat(group: Group, share: float = 0.2, tolerance: float = 0.05) -> bool:
+    """Tell whether the cross-entropy on the training images had stopped to fall at the end of the runs.
+
+    The mean over the last fifth of the epochs is compared with the fifth before it. Under a cosine schedule the loss
+    always calms down at the end; flat here means that it fell by less than ``tolerance`` nats.
+
+    Args:
+        group: repeats of a variant.
+        share: of the epochs, in (0, 0.5].
+        tolerance: in nats.
+    """
+    falls = []
+    for record in group.by_seed.values():
+        ce = [row["ce"] for row in record["history"]]
+        last = max(1, math.ceil(len(ce) * share))
+        before = ce[-2 * last : -last] or ce[:1]
+        falls.append(np.mean(before) - np.mean(ce[-last:]))
+    return bool(np.mean(falls) < tolerance)

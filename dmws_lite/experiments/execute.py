@@ -1,0 +1,127 @@
+"""Carry out one run: load what it needs, train, and return its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from ..distillation.strategies import STRATEGIES, make_strategy
+from ..distillation.strategies.base import Strategy
+from ..images.dataset import Images
+from ..images.load import load_images
+from ..images.splits import Split, split
+from ..teachers.load import load_teacher
+from ..teachers.pairs import make_student
+from ..training.device import PeakMemory
+from ..training.fit import fit
+from .methods import start_students
+from .records import outcome
+from .run import Run
+
+
+@dataclass
+class Shelf:
+    """What runs share: images, splits, teachers and trained networks, each loaded or made once.
+
+    Only the latest of each kind is kept, so runs should come in an order that keeps equal ones together.
+
+    Attributes:
+        root: folder of the data sets, see :func:`dmws_lite.images.load.load_images`.
+    """
+
+    root: str | Path | None = None
+    _kept: dict[str, tuple[object, object]] = field(default_factory=dict, repr=False)
+
+    def _once(self, kind: str, key: object, make: Callable[[], object]) -> object:
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept.pop(kind, None)  # frees the old one before the new one is made
+            self._kept[kind] = (key, make())
+        return self._kept[kind][1]
+
+    def images(self, run: Run) -> Images:
+        """Return the run's images."""
+        return self._once("images", (run.dataset, run.size), lambda: load_images(run.dataset, self.root, size=run.size))
+
+    def split(self, run: Run) -> Split:
+        """Return the run's split."""
+        key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule)
+        return self._once("split", key, lambda: split(self.images(run), run.fraction, run.seed, rule=run.split_rule))
+
+    def teacher(self, run: Run) -> nn.Module:
+        """Return the run's teacher."""
+        return self._once("teacher", run.pair, lambda: load_teacher(run.pair, quiet=True))
+
+    def students(self, run: Run, method: str | None = None) -> tuple[nn.Module, nn.Module | None]:
+        """Return fresh students of the run."""
+        classes = len(self.images(run).classes)
+        return start_students(
+            method or run.method,
+            self.teacher(run),
+            lambda: make_student(run.pair, classes, run.size),
+            run.seed,
+            run.rule,
+        )
+
+    def strategy(self, run: Run) -> Strategy:
+        """Return the run's strategy; a frozen network that it needs is trained first, with labels only."""
+        kind = STRATEGIES[run.strategy_name]
+        numbers = {"alpha": run.alpha, "tau": run.tau} if run.strategy_name in ("skd", "hybrid") else {}
+        if not kind.needs:
+            return make_strategy(run.strategy_name, **numbers)
+        method = {"self": "cm1", "teacher": "teacher"}[kind.needs]
+        shared = (
+            "dataset",
+            "pair",
+            "fraction",
+            "seed",
+            "size",
+            "epochs",
+            "steps",
+            "batch_size",
+            "learning_rate",
+            "rule",
+        )
+        key = (method, run.split_rule, *(getattr(run, name) for name in shared))
+
+        def train() -> nn.Module:
+            data = self.split(run)
+            main, _ = self.students(run, method)
+            fit(main, None, data, run.config(len(data.train)))
+            return main
+
+        return make_strategy(run.strategy_name, self._once("frozen", key, train), **numbers)
+
+
+def execute(
+    run: Run,
+    shelf: Shelf | None = None,
+    progress: bool = False,
+    command: str = "",
+    on_epoch: Callable[[dict], bool | None] | None = None,
+) -> dict:
+    """Carry out one run.
+
+    Args:
+        run: its description.
+        shelf: what it shares with other runs.
+        progress: show a bar.
+        command: the command line, for the record.
+        on_epoch: see :func:`dmws_lite.training.fit.fit`.
+
+    Returns:
+        The record: the description, ``classes``, ``split`` (sizes, SHA-256 of its indices, number and positions of test
+        images with a copy in the training part), ``history``, ``metrics`` and ``aux_metrics`` (with the confusion
+        matrix), ``predicted`` and ``labels`` (one character per test image, where there are at most 36 classes),
+        ``seconds``, ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text.
+    """
+    shelf = shelf or Shelf()
+    data = shelf.split(run)
+    main, aux = shelf.students(run)
+    strategy = shelf.strategy(run)
+    config = run.config(len(data.train), progress)
+    memory = PeakMemory()
+    result = fit(main, aux, data, config, on_epoch, strategy)
+    return {**asdict(run), **outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}

@@ -1,0 +1,278 @@
+"""Grids of runs: a few lines of YAML that stand for many runs, and the loop that does what is missing.
+
+A grid is a mapping (a YAML file, or the same as a Python dict)::
+
+    name: my_grid
+    defaults: {pair: convnext_pocket, size: 64, steps: 800, batch_size: 16}
+    blocks:
+      - {dataset: mri, fraction: [0.01, 0.05], seed: [0, 1, 2], method: [ours, cm1]}
+      - {dataset: mri, fraction: 0.05, seed: [0, 1, 2], method: ours, tau: [1, 3, 9]}
+
+Every key of a block is a field of :class:`dmws_lite.experiments.run.Run`; a list means one run per entry, and a block is
+all combinations of its lists. The grids of the book lie in ``data/grids``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+import yaml
+from tqdm.auto import tqdm
+
+from .._system import data_path, write_atomic
+from ..distillation.loss import skd_loss
+from ..distillation.moving_average import update_auxiliary
+from ..distillation.strategies import STRATEGIES
+from ..teachers.pairs import make_student
+from ..training.evaluate import predict_logits
+from .execute import Shelf, execute
+from .methods import WITH_AUXILIARY
+from .records import write_record
+from .run import Run
+
+
+class GridError(ValueError):
+    """A grid cannot be read; the message names the entry and the remedy."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A named list of runs.
+
+    Attributes:
+        name: of the grid, and of its folder of records.
+        runs: the runs, each once, in an order that keeps those with equal data together.
+        title: what it is for, one line.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    title: str = ""
+
+
+def known_grids() -> list[str]:
+    """Return the names of the grids that come with the project."""
+    return sorted(path.stem for path in data_path("grids").glob("*.yaml"))
+
+
+def read_grid(source: str | Path | Mapping) -> Grid:
+    """Read a grid.
+
+    Args:
+        source: the name of one of :func:`known_grids`, the path of a YAML file, or the grid as a mapping.
+
+    Raises:
+        GridError: there is no such grid, it is not YAML, a key is unknown, or a value is out of range.
+    """
+    if isinstance(source, Mapping):
+        return _expand(source, str(source.get("name", "grid")))
+    path = Path(source)
+    if not path.suffix and not path.is_file():
+        if str(source) not in known_grids():
+            raise GridError(
+                f"grid {str(source)!r} is unknown; choose one of {', '.join(known_grids())}, or give a file"
+            )
+        path = data_path(f"grids/{source}.yaml")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GridError(f"{path} does not exist; give a YAML file, or one of {', '.join(known_grids())}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise GridError(f"{path} is not YAML ({' '.join(str(error).split())})") from error
+    return _expand(content, path.stem)
+
+
+def _expand(content: object, name: str) -> Grid:
+    if not isinstance(content, Mapping) or not isinstance(content.get("blocks"), Sequence):
+        raise GridError(
+            f"grid {name!r} has no list of blocks; see the head of dmws_lite/experiments/grids.py for an example"
+        )
+    if strangers := set(content) - {"name", "title", "defaults", "blocks"}:
+        raise GridError(
+            f"grid {name!r} has the unknown entry {sorted(strangers)[0]!r}; it may have name, title, defaults, blocks"
+        )
+    known = [f.name for f in fields(Run)]
+    runs: dict[Run, None] = {}
+    for number, block in enumerate(content["blocks"], start=1):
+        if not isinstance(block, Mapping):
+            raise GridError(
+                f"block {number} of grid {name!r} is {block!r}; a block is a mapping such as {{seed: [0, 1]}}"
+            )
+        settings = {**(content.get("defaults") or {}), **block}
+        if strangers := set(settings) - set(known):
+            raise GridError(
+                f"block {number} of grid {name!r} has no field {sorted(strangers)[0]!r}; fields: {', '.join(known)}"
+            )
+        lists = [value if isinstance(value, list) else [value] for value in settings.values()]
+        for values in itertools.product(*lists):
+            try:
+                runs[Run(**dict(zip(settings, values)))] = None
+            except (TypeError, ValueError) as error:
+                told = str(error).replace("Run.__init__() ", "")
+                raise GridError(f"block {number} of grid {name!r}: {told}") from error
+    # Seeds outside methods: a grid that is stopped early has whole comparisons, not one finished method. Equal data,
+    # equal splits and equal frozen teachers come one after the other, so that they are made once.
+    order = sorted(
+        runs,
+        key=lambda r: (r.dataset, r.size, r.pair, r.seed, r.fraction, r.split_rule, STRATEGIES[r.strategy_name].needs),
+    )
+    return Grid(str(content.get("name", name)), tuple(order), str(content.get("title", "")))
+
+
+# -- doing what is missing --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a call of :func:`run_grid` did: numbers of runs of the share made, there without it, and failed."""
+
+    made: int
+    there: int
+    failed: int
+
+
+def missing(grid: Grid, folder: str | Path) -> list[Run]:
+    """Return the runs of a grid that have no record in the folder."""
+    return [run for run in grid.runs if not (Path(folder) / f"{run.name}.json").exists()]
+
+
+def run_grid(
+    grid: Grid,
+    folder: str | Path,
+    root: str | Path | None = None,
+    command: str = "",
+    progress: bool = True,
+    share: tuple[int, int] = (1, 1),
+    say: Callable[[str], None] = tqdm.write,
+) -> Progress:
+    """Carry out the runs that have no record yet.
+
+    A kill at any moment loses at most the run in progress; the same call afterwards goes on. A run that fails is
+    recorded with its error in a ``.failed.json`` file, which the same run removes when it succeeds later.
+
+    Args:
+        grid: the runs.
+        folder: where the records are and go.
+        root: folder of the data sets.
+        command: the command line, for the records.
+        progress: show a bar over the runs, with the time left.
+        share: ``(i, n)``: do what is missing of every n-th run, beginning with the i-th; for several processes at once.
+        say: called with one line per finished run.
+    """
+    own, lacking = grid.runs[share[0] - 1 :: share[1]], set(missing(grid, folder))
+    todo = [run for run in own if run in lacking]
+    shelf, made, failed = Shelf(root), 0, 0
+    with tqdm(total=len(todo), unit="run", disable=not progress, smoothing=0) as bar:
+        for run in todo:
+            target = Path(folder) / f"{run.name}.json"
+            if not target.exists():  # another process may have been faster
+                failure = target.with_suffix(".failed.json")
+                try:
+                    record = execute(run, shelf, command=command, on_epoch=_ticker(bar, run))
+                except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
+                    # MemoryError and KeyboardInterrupt end the grid: the next run would fare no better.
+                    write_atomic(failure, _failure(run, error, command))
+                    say(f"failed: {run.name}: {error}")
+                    failed += 1
+                else:
+                    write_record(folder, run, record)
+                    failure.unlink(missing_ok=True)
+                    say(f"{run.name}: accuracy {record['metrics']['accuracy']:.3f}, {record['seconds']:.0f} s")
+                    made += 1
+            bar.n = made + failed
+            bar.refresh()
+    return Progress(made, len(own) - made - failed, failed)
+
+
+def _ticker(bar: tqdm, run: Run) -> Callable[[dict], None]:
+    """Move the bar by whole runs, and by the part of the run in progress."""
+    done, total = bar.n, None
+
+    def tick(row: dict) -> None:
+        nonlocal total
+        if total is None:
+            total = run.epochs or max(1, round(run.steps / row["step"] * row["epoch"]))
+        bar.n = round(done + min(1.0, row["epoch"] / total), 2)
+        bar.refresh()
+
+    return tick
+
+
+def _failure(run: Run, error: Exception, command: str) -> str:
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    content = {"run": run.name, "error": f"{type(error).__name__}: {error}", "date": now, "command": command}
+    return json.dumps(content, indent=1) + "\n"
+
+
+# -- how long it will take --------------------------------------------------------------------------------------------
+
+
+def estimate_seconds(runs: Sequence[Run], root: str | Path | None = None) -> dict[Run, float]:
+    """Estimate how long runs take on this machine, from a few timed steps of each kind.
+
+    The images are read (their number decides), a student is made and four training steps on random inputs are timed for
+    each pair, size and batch size; no teacher is loaded. Frozen networks that some strategies train first count too.
+
+    Args:
+        runs: what to estimate.
+        root: folder of the data sets.
+
+    Raises:
+        ValueError, FileNotFoundError: a data set cannot be read.
+    """
+    shelf, speeds, found = Shelf(root), {}, {}
+    for run in runs:
+        data = shelf.split(run)
+        key = (run.pair, run.size, run.batch_size)
+        if key not in speeds:
+            speeds[key] = _timed(run, len(data.train.classes))
+        step, extra, image = speeds[key]
+        with_aux = run.method in WITH_AUXILIARY
+        batches = -(-len(data.train) // run.batch_size)
+        steps = run.epochs_for(len(data.train)) * batches
+        tests = (min(run.measurements, run.epochs_for(len(data.train))) or 1) * len(data.test) * (1 + with_aux)
+        needs = STRATEGIES[run.strategy_name].needs
+        factor = {"": 1.0, "self": 2.0, "teacher": 5.0}[needs]  # the network trained first is as long, or larger
+        found[run] = factor * steps * (step + (extra if with_aux or needs else 0)) + tests * image
+    return found
+
+
+def _timed(run: Run, classes: int) -> tuple[float, float, float]:
+    """Time, in seconds: a step of main alone, what an auxiliary adds, and a test image."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    main, aux = (
+        make_student(run.pair, classes, run.size).to(device, memory_format=torch.channels_last) for _ in range(2)
+    )
+    pixels = torch.randint(0, 255, (run.batch_size, run.size, run.size), dtype=torch.uint8, device=device)
+    images = torch.randn(run.batch_size, 3, run.size, run.size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    targets = torch.zeros(run.batch_size, dtype=torch.int64, device=device)
+    optimizer = torch.optim.AdamW(main.parameters())
+    aux.eval().requires_grad_(False)
+    main.train()
+
+    def step(with_aux: bool) -> float:
+        started = time.perf_counter()
+        with torch.no_grad():
+            other = aux(images) if with_aux else targets.new_zeros(run.batch_size, classes).float()
+        skd_loss(main(images), other, targets)["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if with_aux:
+            update_auxiliary(aux, main, 0.9)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    step(True)
+    alone, both = (min(step(which) for _ in range(3)) for which in (False, True))
+    started = time.perf_counter()
+    predict_logits(aux, pixels)
+    return alone, max(0.0, both - alone), (time.perf_counter() - started) / run.batch_size

@@ -1,0 +1,125 @@
+"""Records on disk: one JSON file a run, read back as mappings; the paper's numbers beside them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+import timm
+import torch
+
+from .._system import data_path, write_atomic
+from ..images.splits import Split
+from ..training.config import Result
+from ..training.device import device_name
+from .methods import METHODS
+from .run import LATER_SETTINGS, Run
+
+
+def read_facts() -> dict:
+    """Return the counts that come with the project, ``data/results/critical_facts.json``."""
+    return json.loads(data_path("results/critical_facts.json").read_text(encoding="utf-8"))
+
+
+def outcome(result: Result, data: Split) -> dict:
+    """Return what a record says of a finished training, see :func:`execute`."""
+    classes = data.train.classes
+    seen = set(data.train.digests)
+    copies = [place for place, digest in enumerate(data.test.digests) if digest in seen]
+    parts = {"train": len(data.train), "test": len(data.test), "digest": data.digest, "leaked": data.leaked}
+    return {
+        "classes": list(classes),
+        "split": {**parts, "leaked_at": copies},
+        "metrics": result.metrics,
+        "aux_metrics": result.aux_metrics,
+        "history": [{k: _short(v) for k, v in row.items()} for row in result.history],
+        "predicted": _digits(result.predicted, len(classes)),
+        "labels": _digits(data.test.labels.tolist(), len(classes)),
+        "seconds": round(result.seconds, 2),
+        "device": device_name(result.device),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+    }
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+_DIGITS = string.digits + string.ascii_lowercase
+
+
+def _digits(numbers: Iterable[int], classes: int) -> str:
+    """Write class numbers as one character each, so that a thousand predictions are one line of the record."""
+    return "".join(_DIGITS[n] for n in numbers) if classes <= len(_DIGITS) else ""
+
+
+def class_numbers(text: str) -> list[int]:
+    """Read ``predicted`` or ``labels`` of a record back: the class number of every test image."""
+    return [_DIGITS.index(c) for c in text]
+
+
+def write_record(folder: str | Path, run: Run, record: Mapping) -> Path:
+    """Write a record as JSON, atomically: one line per setting and one per epoch."""
+    lines = []
+    for key, value in record.items():
+        if key == "history":
+            rows = ",\n  ".join(json.dumps(row) for row in value)
+            lines.append(f' "history": [\n  {rows}\n ]')
+        else:
+            lines.append(f" {json.dumps(key)}: {json.dumps(value)}")
+    return write_atomic(Path(folder) / f"{run.name}.json", "{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: object) -> list[dict]:
+    """Read records, those that come with the project by default.
+
+    Args:
+        folder: where they lie, sub-folders included; ``None`` for the project's own ``data/results``.
+        grid: only those of one grid, such as ``"ablations"``: the sub-folder of that name.
+        wanted: keep records with these values, such as ``method="ours"``.
+
+    Returns:
+        The records, ordered by file name; an empty list where none match. Settings that older records do not have are
+        filled with the values that they stand for.
+
+    Raises:
+        ValueError: a file is not a record; its name and the remedy are said.
+    """
+    folder = data_path("results") if folder is None else Path(folder)
+    found = []
+    for path in sorted((folder / grid).rglob("*.json")):
+        try:
+            record = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path.name} is not a record ({error}); delete it and run the command again") from error
+        if "metrics" not in record:
+            continue
+        record = {**LATER_SETTINGS, **record}
+        if all(record.get(key) == value for key, value in wanted.items()):
+            found.append(record)
+    return found
+
+
+def run_of(record: Mapping) -> Run:
+    """Return the description that a record was made from."""
+    return Run(**{f.name: record[f.name] for f in fields(Run) if f.name in record})
+
+
+def accuracies(records: Iterable[Mapping]) -> dict[str, list[float]]:
+    """Gather test accuracies by method, in the order of :data:`METHODS` and of the seeds."""
+    ordered = sorted(records, key=lambda r: (METHODS.index(r["method"]), r["seed"]))
+    values: dict[str, list[float]] = {}
+    for record in ordered:
+        values.setdefault(record["method"], []).append(record["metrics"]["accuracy"])
+    return values
+
+
+def paper_numbers() -> dict:
+    """Return ``data/paper/tables.json``: the numbers of tables 2 to 8 with their source."""
+    return json.loads(data_path("paper/tables.json").read_text(encoding="utf-8"))

@@ -1,0 +1,118 @@
+"""Runs as records: what was asked, what came out, with what, when. The book's tables are made from these files.
+
+A :class:`Run` is a full description, :func:`execute` carries it out, and the record that comes back is one JSON file
+named by a hash of the description. :mod:`dmws_lite.experiments.grids` makes many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+
+from ..distillation.strategies import STRATEGIES
+from ..selection.rules import check_rule
+from ..teachers.pairs import PAIRS
+from ..training.config import TrainConfig
+from .methods import METHODS, WITH_AUXILIARY
+
+# Settings that came after the first records: at these values they are left out of the hash, so old names stay valid.
+LATER_SETTINGS = {"steps": 0, "strategy": "", "measurements": 10}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, fully described; two equal descriptions give the same record file.
+
+    Attributes:
+        dataset: source for :func:`dmws_lite.images.load.load_images`, such as ``"mri"`` or ``"phantom-mri"``.
+        pair: teacher and student, a name in ``dmws_lite.teachers.pairs.PAIRS``.
+        method: how the students start, one of ``dmws_lite.experiments.methods.METHODS``.
+        fraction: share of the training part that is used, in (0, 1].
+        seed: of split, initialisation, order and augmentation.
+        size: image side in pixels.
+        epochs: passes over the training images; 0 where ``steps`` says how long.
+        batch_size: images per step.
+        learning_rate: peak.
+        alpha: weight of the cross-entropy.
+        beta: share that the auxiliary keeps.
+        tau: temperature.
+        rule: rule of element selection.
+        split_rule: ``"grouped"`` keeps identical files on one side, ``"random"`` is the paper's split.
+        steps: at least this many optimiser steps, rounded up to whole epochs; 0 where ``epochs`` says how long.
+        strategy: one of ``dmws_lite.distillation.strategies.STRATEGIES``; "" for equation 5 where the method has an auxiliary and
+            labels only where it has none.
+        measurements: how often the test images are measured during the run, for the curve.
+    """
+
+    dataset: str
+    pair: str
+    method: str
+    fraction: float
+    seed: int
+    size: int
+    epochs: int = 0
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    alpha: float = 0.6
+    beta: float = 0.9
+    tau: float = 3.0
+    rule: str = "uniform"
+    split_rule: str = "grouped"
+    steps: int = 0
+    strategy: str = ""
+    measurements: int = 10
+
+    def __post_init__(self) -> None:
+        choices = {"method": METHODS, "pair": tuple(PAIRS), "strategy": ("", *STRATEGIES)}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                told = ", ".join(k for k in known if k)
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {told}")
+        check_rule(self.rule)
+        for name in ("seed", "size", "epochs", "steps", "measurements"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"{name}={value!r} is out of range; choose an integer of at least 0")
+        if bool(self.epochs) == bool(self.steps):
+            raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give exactly one of them, above 0")
+        if isinstance(self.fraction, bool) or not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction={self.fraction!r} is out of range; choose a share in (0, 1], such as 0.05")
+        if self.split_rule not in ("grouped", "random"):
+            raise ValueError(f"split_rule={self.split_rule!r} is unknown; choose grouped or random")
+        strategy, has = STRATEGIES[self.strategy_name], self.method in WITH_AUXILIARY
+        if strategy.uses_auxiliary != has:
+            told = f"needs one of {', '.join(WITH_AUXILIARY)}" if strategy.uses_auxiliary else "goes without"
+            raise ValueError(
+                f"method={self.method!r} with strategy={self.strategy!r}: the strategy {told} an auxiliary"
+            )
+        self.config(1)  # the numbers that training checks
+
+    @property
+    def strategy_name(self) -> str:
+        """The strategy that is used, spelled out."""
+        return self.strategy or ("skd" if self.method in WITH_AUXILIARY else "labels")
+
+    @property
+    def name(self) -> str:
+        """File name of the record: readable, with a hash over every setting."""
+        settings = {k: v for k, v in asdict(self).items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
+        method = f"{self.method}-{self.strategy}" if self.strategy else self.method
+        return f"{self.dataset}-{self.pair}-{method}-{self.fraction:g}-s{self.seed}-{digest}"
+
+    def epochs_for(self, images: int) -> int:
+        """Return the number of epochs on that many training images."""
+        return self.epochs or math.ceil(self.steps / math.ceil(images / self.batch_size))
+
+    def config(self, images: int, progress: bool = False) -> TrainConfig:
+        """Return the settings for :func:`dmws_lite.training.fit.fit` on that many training images."""
+        shared = {f.name for f in fields(TrainConfig)} & asdict(self).keys() - {"epochs"}
+        epochs = self.epochs_for(images)
+        return TrainConfig(
+            **{name: getattr(self, name) for name in shared},
+            epochs=epochs,
+            evaluate_every=math.ceil(epochs / max(1, self.measurements)),
+            progress=progress,
+        )

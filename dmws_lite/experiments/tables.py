@@ -1,0 +1,318 @@
+"""A small table that a browser, a screen reader, a terminal and a spreadsheet can all read."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .compare import Difference, Group, Record, difference, find, group_records
+from .methods import DATASETS
+from .statistics import Summary, holm, paired_difference
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One table cell: ``strong`` marks the best of its column, ``span`` joins columns, ``head`` labels the row."""
+
+    text: str
+    strong: bool = False
+    span: int = 1
+    head: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under a header.
+
+    Attributes:
+        title: caption.
+        header: column names.
+        rows: cells, each row as wide as the header (spans counted).
+        notes: sentences below the table.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
+        body = "".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in self.rows)
+        notes = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in self.notes)
+        title = html.escape(self.title)
+        # Wide tables scroll inside their own region, so that a telephone does not scroll the whole page;
+        # tabindex lets a keyboard reach that region.
+        return (
+            f'<div role="region" tabindex="0" aria-label="{title}" style="overflow-x:auto">'
+            f'<table class="table" style="font-size:0.85em"><caption style="caption-side:top">{title}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
+        )
+
+    def _repr_markdown_(self) -> str:
+        lines = [f"**{self.title}**", "", _markdown_row(self.header), _markdown_row(["---"] * len(self.header))]
+        for row in self.rows:
+            texts = []
+            for cell in row:
+                texts += [f"**{cell.text}**" if cell.strong else cell.text] + [""] * (cell.span - 1)
+            lines.append(_markdown_row(texts))
+        for note in self.notes:
+            lines += ["", note]
+        return "\n".join(lines) + "\n"
+
+    __str__ = _repr_markdown_
+
+    def to_csv(self) -> str:
+        """Return header and rows as comma-separated text, one line each; title and notes are left out."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(self.header)
+        for row in self.rows:
+            writer.writerow([text for cell in row for text in [cell.text] + [""] * (cell.span - 1)])
+        return stream.getvalue()
+
+
+def _html_cell(cell: Cell) -> str:
+    text = html.escape(cell.text)
+    span = f' colspan="{cell.span}"' if cell.span > 1 else ""
+    if cell.head:
+        return f'<th scope="row"{span}>{text}</th>'
+    text = f"<strong>{text}</strong>" if cell.strong else text
+    # A number and its spread stay on one line; words may wrap.
+    style = ' style="white-space:nowrap"' if text.count("±") == 1 else ""
+    return f"<td{span}{style}>{text}</td>"
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", r"\|") for text in texts) + " |"
+
+
+def _columns(groups: Sequence[Group]) -> list[dict[str, object]]:
+    """Return the tasks, each once, in the order of the groups."""
+    tasks: list[dict[str, object]] = []
+    for group in groups:
+        if group.task not in tasks:
+            tasks.append(group.task)
+    return tasks
+
+
+def task_label(task: Mapping[str, object], others: Sequence[Mapping[str, object]] = ()) -> str:
+    """Name a task: data set and fraction, and whatever else tells it from the others."""
+    words = [DATASETS.get(task["dataset"], str(task["dataset"])), f"{task['fraction']:.0%}"]
+    differs = {name for name in task if len({str(o[name]) for o in others}) > 1}
+    if "pair" in differs:
+        words.append(str(task["pair"]))
+    alike = [o for o in others if (o["dataset"], o["fraction"], o["pair"]) == tuple(
+        task[n] for n in ("dataset", "fraction", "pair"))]  # fmt: skip
+    for name, text in (("split_rule", "{} split"), ("steps", "{} steps"), ("epochs", "{} epochs"), ("size", "{} px")):
+        if len({o[name] for o in alike}) > 1 and task[name]:
+            words.append(text.format(task[name]))
+    return ", ".join(words)
+
+
+def result_table(records: Sequence[Record], title: str, metric: str = "accuracy") -> Table:
+    """Return mean ± sd over seeds: one row per variant, one column per task; the best mean of a column is strong.
+
+    Strong is the highest mean, which is not the same as a difference that is told apart: see :func:`difference_table`.
+    """
+    groups = group_records(records)
+    tasks = _columns(groups)
+    cells = {(g.key, repr(g.task)): g for g in groups}
+    keys = list(dict.fromkeys(g.key for g in groups))
+    best = {
+        repr(task): max(g.summary(metric).mean for g in groups if g.task == task and g.variant.method != "teacher")
+        for task in tasks
+        if any(g.task == task and g.variant.method != "teacher" for g in groups)
+    }
+    rows = []
+    for key in keys:
+        row = [Cell(key, head=True)]
+        for task in tasks:
+            group = cells.get((key, repr(task)))
+            if group is None:
+                row.append(Cell("not measured"))
+                continue
+            s = group.summary(metric)
+            row.append(Cell(spread_text(s), strong=s.mean == best.get(repr(task)) and len(keys) > 1))
+        rows.append(tuple(row))
+    header = ("Variant", *(task_label(task, tasks) for task in tasks))
+    notes = (
+        f"Test {metric.replace('_', ' ')}, mean ± sample sd over n seeds; bold is the highest mean of a student in its "
+        "column, whether or not it can be told from the next.",
+    )
+    return Table(title, header, tuple(rows), notes)
+
+
+def spread_text(summary: Summary) -> str:
+    """Write a summary as ``mean ± sd (n)``."""
+    return f"{summary.mean:.3f} (n=1)" if summary.n == 1 else f"{summary.mean:.3f} ± {summary.sd:.3f} (n={summary.n})"
+
+
+def interval_text(summary: Summary) -> str:
+    """Write a difference with its interval, signed."""
+    if summary.n == 1:
+        return f"{summary.mean:+.3f} (n=1)"
+    return f"{summary.mean:+.3f} [{summary.low:+.3f}, {summary.high:+.3f}]"
+
+
+def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]] | str, title: str) -> Table:
+    """Return paired differences in accuracy with 95% intervals, one row per task and pair of variants.
+
+    Args:
+        records: the runs.
+        pairs: short names to compare, ``(first, second)``; or one short name that every other variant is compared with.
+        title: caption.
+    """
+    groups = group_records(records)
+    tasks = _columns(groups)
+    found: list[tuple[str, Difference]] = []
+    for task in tasks:
+        mine = {g.key: g for g in groups if g.task == task}
+        wanted = [(key, pairs) for key in mine if key != pairs] if isinstance(pairs, str) else pairs
+        for first, second in wanted:
+            if first in mine and second in mine and (d := difference(mine[first], mine[second])):
+                found.append((task_label(task, tasks), d))
+    adjusted = holm([d.p for _, d in found])
+    rows = [
+        (
+            Cell(label),
+            Cell(f"{d.first} − {d.second}", head=True),
+            Cell(interval_text(d.summary)),
+            Cell(str(d.summary.n)),
+            Cell("" if math.isnan(p) else f"{p:.2f}" if p >= 0.01 else "< 0.01"),
+            Cell(d.verdict),
+        )
+        for (label, d), p in zip(found, adjusted)
+    ]
+    tests = sum(not math.isnan(d.p) for _, d in found)
+    notes = (
+        "Mean difference of test accuracy on the same splits with its 95% t interval over seeds, which is not adjusted "
+        f"for the number of rows. The p value is adjusted for the rows of this table (paired t test, Holm, {tests} "
+        "comparisons). The last column repeats whether the interval contains 0.",
+    )
+    header = ("Task", "Difference", "Mean and 95% interval", "Seeds", "Adjusted p", "First is")
+    return Table(title, header, tuple(rows), notes)
+
+
+def all_differences(
+    records: Sequence[Record], pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[Difference]]:
+    """Compare pairs of variants on every task where both were run, with at least two common seeds.
+
+    Args:
+        records: the runs.
+        pairs: short names, ``(first, second)``.
+
+    Returns:
+        For each pair its differences, one per task.
+    """
+    groups = group_records(records)
+    found: dict[tuple[str, str], list[Difference]] = {pair: [] for pair in pairs}
+    for task in _columns(groups):
+        mine = {g.key: g for g in groups if g.task == task}
+        for first, second in pairs:
+            if first in mine and second in mine:
+                d = difference(mine[first], mine[second])
+                if d is not None and d.summary.n > 1:
+                    found[first, second].append(d)
+    return found
+
+
+def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, str]], title: str) -> Table:
+    """Count, over all tasks, what the intervals of a difference say: one row per question.
+
+    Args:
+        records: the runs.
+        questions: text -> short names ``(first, second)`` whose difference answers it.
+        title: caption.
+    """
+    found = all_differences(records, list(questions.values()))
+    everything = [(pair, d) for pair, differences in found.items() for d in differences]
+    adjusted = holm([d.p for _, d in everything])
+    rows = []
+    for text, pair in questions.items():
+        mine = [(d, p) for (other, d), p in zip(everything, adjusted) if other == pair]
+        counts = [sum(d.verdict == verdict for d, _ in mine) for verdict in ("higher", "lower", "not told apart")]
+        means = [d.summary.mean for d, _ in mine]
+        spread = f"{min(means):+.3f} to {max(means):+.3f}" if means else "not measured"
+        sure = sum(p < 0.05 for _, p in mine)
+        cells = [Cell(text, head=True), Cell(" − ".join(pair)), Cell(str(len(mine))), *(Cell(str(c)) for c in counts)]
+        rows.append((*cells, Cell(spread), Cell(str(sure))))
+    header = (
+        "Question",
+        "Difference",
+        "Tasks",
+        "Higher",
+        "Lower",
+        "Not told apart",
+        "Mean differences",
+        "Adjusted p < 0.05",
+    )
+    notes = (
+        "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
+        f"seeds excludes 0. The last column counts what is left after Holm's adjustment for all {len(everything)} "
+        "comparisons here. With so few seeds hardly any effect can pass it, so a 0 there is no evidence of no effect.",
+    )
+    return Table(title, header, tuple(rows), notes)
+
+
+def change_table(
+    before: Sequence[Record], after: Sequence[Record], pairs: Sequence[tuple[str, str]], title: str
+) -> Table:
+    """Return by how much differences between variants changed from one set of runs to another, paired by seed.
+
+    Args:
+        before: the first runs; seeds that are not in all four variants are left out.
+        after: the same splits, data sets and labelled shares under another setting, such as more steps.
+        pairs: short names, ``(first, second)``.
+        title: caption.
+    """
+    first_groups, second_groups = group_records(before), group_records(after)
+    rows = []
+    for dataset, fraction in dict.fromkeys((g.task["dataset"], g.task["fraction"]) for g in second_groups):
+        where = {"dataset": dataset, "fraction": fraction}
+        for pair in pairs:
+            found = [[find(groups, key, **where) for key in pair] for groups in (first_groups, second_groups)]
+            if any(group is None for both in found for group in both):
+                continue
+            seeds = set.intersection(*(set(group.by_seed) for both in found for group in both))
+            if len(seeds) < 2:
+                continue
+            old, new = (
+                difference(*(replace(group, by_seed={seed: group.by_seed[seed] for seed in seeds}) for group in both))
+                for both in found
+            )
+            change = paired_difference(new.summary.values, old.summary.values)
+            d = Difference(*pair, change, math.nan)
+            means = [Cell(f"{each.summary.mean:+.3f}") for each in (old, new)]
+            row = [
+                Cell(task_label(found[1][0].task)),
+                Cell(" − ".join(pair), head=True),
+                *means,
+                Cell(interval_text(change)),
+            ]
+            rows.append((*row, Cell({"higher": "up", "lower": "down"}.get(d.verdict, "not told apart from none"))))
+    header = ("Task", "Difference", "Before", "After", "Change and 95% interval", "Change")
+    notes = ("Change of a paired difference, itself paired by seed, with its 95% t interval, not adjusted.",)
+    return Table(title, header, tuple(rows), notes)
+
+
+_CSV = ("dataset", "pair", "fraction", "size", "steps", "epochs", "split_rule", "variant", "n", "mean", "sd", "low",
+        "high", "seeds")  # fmt: skip
+
+
+def to_csv(records: Sequence[Record], metric: str = "accuracy") -> str:
+    """Return one line per variant and task: the settings, n, mean, sd, 95% interval and the value of every seed."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(_CSV)
+    for group in group_records(records):
+        s = group.summary(metric)
+        numbers = [f"{x:.6f}" if not math.isnan(x) else "" for x in (s.mean, s.sd, s.low, s.high)]
+        seeds = " ".join(f"{seed}:{value:.6f}" for seed, value in zip(sorted(group.by_seed), s.values))
+        writer.writerow([*(group.task[name] for name in _CSV[:7]), group.key, s.n, *numbers, seeds])
+    return stream.getvalue()

@@ -1,0 +1,46 @@
+"""Figures that look as if they belong in one book. Every function returns a figure and shows nothing.
+
+* ``style.py``: colours, markers and fonts
+* ``arrays.py``: of images, weights and single runs
+* ``records.py``: of many runs, from their records
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["arrays", "records", "style"],
+    submod_attrs={
+        "arrays": [
+            "SELECTION_COLOURS",
+            "confusion",
+            "curves",
+            "differences",
+            "feature_maps",
+            "histograms",
+            "image_grid",
+            "layer_profile",
+            "method_comparison",
+            "selection_codes",
+            "selection_maps",
+            "training_curves",
+        ],
+        "records": ["confusions", "cost_bars", "fraction_curves", "losses", "report_figures", "sensitivity"],
+        "style": [
+            "BLUE",
+            "COLOURS",
+            "GREEN",
+            "GREY",
+            "MARKERS",
+            "METHODS",
+            "ORANGE",
+            "PURPLE",
+            "RED",
+            "SKY",
+            "STYLE",
+            "YELLOW",
+            "method_style",
+            "new_figure",
+        ],
+    },
+)

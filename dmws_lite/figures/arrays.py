@@ -1,0 +1,297 @@
+"""Figures that look as if they belong in one book. Every function returns a figure and shows nothing.
+
+Colours are Okabe and Ito's, told apart with any colour vision; each method keeps its colour and its marker through the
+whole book, so that a reader learns the legend once. Backgrounds are white on purpose: in dark mode the page puts the
+picture on a light card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..experiments.statistics import Summary, summarise
+from ..images.dataset import Images
+from ..training.config import Result
+from .style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, PURPLE, method_style, new_figure
+
+# -- images -----------------------------------------------------------------------------------------------------------
+
+
+def image_grid(images: Images, per_class: int = 4, title: str = "", seed: int = 0) -> Figure:
+    """Show some images of each class, one row a class.
+
+    Args:
+        images: grey or colour images.
+        per_class: images in a row.
+        title: heading of the figure.
+        seed: which ones.
+    """
+    classes = images.classes
+    figure, axes = new_figure(len(classes), per_class, 1.45 * per_class + 0.4, 1.55 * len(classes) + 0.4, squeeze=False)
+    generator = torch.Generator().manual_seed(seed)
+    for row, name in enumerate(classes):
+        members = (images.labels == row).nonzero().flatten()
+        chosen = members[torch.randperm(len(members), generator=generator)[:per_class]].tolist()
+        for column in range(per_class):
+            ax = axes[row, column]
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            if column < len(chosen):
+                _show(ax, images.pixels[chosen[column]])
+        axes[row, 0].set_ylabel(name, fontsize=9)
+    figure.suptitle(title or f"{images.name}, {images.pixels.shape[-1]} px", x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+def _show(ax: plt.Axes, pixels: Tensor) -> None:
+    if pixels.ndim == 3:
+        ax.imshow(pixels.permute(1, 2, 0).numpy(), interpolation="nearest")
+    else:
+        ax.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+
+
+def feature_maps(image: Tensor, maps: Sequence[tuple[str, Tensor]], columns: int = 6, title: str = "") -> Figure:
+    """Show an image and what some channels of some layers answer to it.
+
+    Args:
+        image: ``uint8`` ``(H, W)`` or ``(3, H, W)``.
+        maps: pairs of a layer's name and its maps ``(C, h, w)``; the most varying channels are shown, one layer a row.
+        columns: channels in a row.
+        title: heading of the figure.
+    """
+    size = (1.15 * (columns + 1), 1.25 * len(maps) + 0.4)
+    figure, axes = new_figure(len(maps), columns + 1, *size, squeeze=False)
+    for row, (name, activation) in enumerate(maps):
+        order = activation.flatten(1).std(1).argsort(descending=True)[:columns].sort().values
+        for ax in axes[row]:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        if row == 0:
+            _show(axes[row, 0], image)
+        else:
+            axes[row, 0].set_visible(False)
+        for column, channel in enumerate(order.tolist(), start=1):
+            axes[row, column].imshow(activation[channel].float().numpy(), cmap="cividis")
+            axes[row, column].set_title(f"ch {channel}", fontsize=7, weight="normal", loc="center", pad=2)
+        axes[row, 1].set_ylabel(f"{name}\n{activation.shape[-2]}x{activation.shape[-1]}", fontsize=8)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+# -- weights and selections -------------------------------------------------------------------------------------------
+
+
+def histograms(
+    values: Mapping[str, Tensor], title: str, xlabel: str, bins: int = 80, limit: float | None = None
+) -> Figure:
+    """Compare the distributions of several sets of numbers, as outlines over one another.
+
+    Args:
+        values: label -> numbers of any shape.
+        title: heading.
+        xlabel: what is counted, with its unit.
+        bins: number of bins.
+        limit: show only values in ``[-limit, limit]``; default: the 99.5% quantile of all.
+    """
+    figure, ax = new_figure()
+    flat = {name: v.detach().float().flatten().numpy() for name, v in values.items()}
+    limit = limit or max(float(np.quantile(np.abs(v), 0.995)) for v in flat.values()) or 1.0
+    edges = np.linspace(-limit, limit, bins + 1)
+    for (name, v), colour, line in zip(flat.items(), COLOURS, ("-", "--", "-.", ":", "-", "--", "-.")):
+        ax.hist(v, edges, histtype="step", density=True, label=name, color=colour, linestyle=line, linewidth=1.6)
+    ax.set(title=title, xlabel=xlabel, ylabel="density")
+    ax.legend()
+    return figure
+
+
+def layer_profile(rows: Sequence[tuple[str, float]], title: str, ylabel: str) -> Figure:
+    """Show one number per layer, in the order of the network."""
+    figure, ax = new_figure(width=7.5)
+    names, numbers = zip(*rows)
+    ax.plot(range(len(names)), numbers, marker="o", color=BLUE, markersize=4)
+    step = max(1, len(names) // 14)
+    ax.set_xticks(range(0, len(names), step), [names[i] for i in range(0, len(names), step)], rotation=45, ha="right")
+    ax.set(title=title, ylabel=ylabel, xlabel="layer, from input to output", ylim=(0, None))
+    return figure
+
+
+SELECTION_COLOURS = ListedColormap(["#ECECEC", BLUE, ORANGE, PURPLE])
+
+
+def selection_codes(
+    shape: tuple[int, int], main: tuple[Sequence, Sequence], aux: tuple[Sequence, Sequence]
+) -> np.ndarray:
+    """Mark every entry of a teacher matrix: 0 unused, 1 main, 2 auxiliary, 3 both.
+
+    Args:
+        shape: rows and columns of the teacher matrix.
+        main: row and column indices of the main student.
+        aux: row and column indices of the auxiliary student.
+    """
+    codes = np.zeros(shape, dtype=int)
+    for code, (rows, columns) in ((1, main), (2, aux)):
+        codes[np.ix_(np.asarray(rows), np.asarray(columns))] += code
+    return codes
+
+
+def selection_maps(maps: Mapping[str, np.ndarray], title: str, xlabel: str = "teacher input channel",
+                   ylabel: str = "teacher output channel") -> Figure:  # fmt: skip
+    """Show which entries of a teacher matrix each student takes, one panel per rule.
+
+    Args:
+        maps: panel title -> codes from :func:`selection_codes`.
+        title: heading.
+        xlabel: meaning of the columns.
+        ylabel: meaning of the rows.
+    """
+    figure, axes = new_figure(1, len(maps), 2.7 * len(maps) + 0.3, 3.5, squeeze=False)
+    for ax, (name, codes) in zip(axes[0], maps.items()):
+        ax.imshow(codes, cmap=SELECTION_COLOURS, vmin=0, vmax=3, interpolation="nearest", aspect="equal")
+        ax.grid(False)
+        ax.set_title(name, fontsize=9)
+        ax.set(xlabel=xlabel)
+    axes[0, 0].set(ylabel=ylabel)
+    names = ("neither", "main", "auxiliary", "both")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=SELECTION_COLOURS(i)) for i in range(4)]
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+def training_curves(result: Result, title: str = "") -> Figure:
+    """Show a run: the terms of the loss, the two accuracies, and how much of its start the auxiliary still holds."""
+    dual = result.aux_metrics is not None
+    figure, axes = new_figure(1, 3 if dual else 2, 9.5 if dual else 7.0, 3.0)
+    loss, score = axes[0], axes[1]
+    for name, label, colour, line in (
+        ("loss", "total", BLUE, "-"),
+        ("ce", "cross-entropy", GREEN, "--"),
+        ("kd", "KL to auxiliary", ORANGE, ":"),
+    ):
+        if name != "kd" or dual:
+            loss.plot(*result.column(name), color=colour, linestyle=line, label=label)
+    loss.set(title="loss on the training images", xlabel="epoch", ylabel="loss (nats)", ylim=(0, None))
+    loss.legend()
+    score.plot(*result.column("main_accuracy"), color=BLUE, marker="o", markersize=4, label="main")
+    if dual:
+        score.plot(*result.column("aux_accuracy"), color=ORANGE, marker="s", markersize=4, label="auxiliary")
+        score.plot(*result.column("agreement"), color=GREY, linestyle=":", label="agreement")
+        memory = axes[2]
+        steps = np.arange(1, result.history[-1]["step"] + 1)
+        memory.plot(steps, result.config.beta ** steps.astype(float), color=ORANGE)
+        memory.set(title=f"auxiliary's own start, beta={result.config.beta:g}", xlabel="step", ylabel="share left")
+        memory.set(ylim=(0, 1.02), xlim=(0, min(len(steps), 120)))
+    score.set(title="on the test images", xlabel="epoch", ylabel="share of images", ylim=(0, 1.02))
+    score.legend(loc="lower right")
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+def method_comparison(
+    values: Mapping[str, Sequence[float]], title: str, xlabel: str = "test accuracy (share of images)",
+    chance: float | None = None,
+) -> Figure:  # fmt: skip
+    """Show every seed of every method as a dot, with mean and 95% interval beside the dots.
+
+    Args:
+        values: method -> one number per seed.
+        title: heading; say data set, fraction and number of seeds.
+        xlabel: what is measured.
+        chance: where to draw the line of a guess, or ``None``.
+    """
+    figure, ax = new_figure(height=0.55 * len(values) + 1.3)
+    for row, (method, numbers) in enumerate(values.items()):
+        label, colour, marker = method_style(method)
+        summary = summarise(list(numbers))
+        ax.plot(numbers, [row] * len(numbers), marker, color=colour, alpha=0.55, markersize=6, linestyle="")
+        ax.plot([summary.mean], [row + 0.25], "|", color=colour, markersize=13, markeredgewidth=2.5)
+        if summary.n > 1:
+            ax.plot([summary.low, summary.high], [row + 0.25] * 2, color=colour, linewidth=2)
+    ax.set_yticks(range(len(values)), [method_style(m)[0] for m in values])
+    ax.set(title=title, xlabel=xlabel, ylim=(len(values) - 0.4, -0.6))
+    ax.grid(axis="y", visible=False)
+    if chance is not None:
+        ax.axvline(chance, color=GREY, linestyle=":", linewidth=1.2)
+        ax.annotate("chance", (chance, -0.5), fontsize=8, color=GREY, xytext=(3, -3), textcoords="offset points")
+    return figure
+
+
+def confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> Figure:
+    """Show a confusion matrix: counts as text, the share of the labelled class as colour.
+
+    Args:
+        matrix: rows are labelled classes, columns predicted classes.
+        classes: names, in order.
+        title: heading; say method and data.
+    """
+    counts = np.asarray(matrix)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 0.85 * len(classes) + 2.2
+    figure, ax = new_figure(width=side + 0.7, height=side)
+    picture = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ax.grid(False)
+    for i, j in np.ndindex(counts.shape):
+        ax.text(j, i, counts[i, j], ha="center", va="center", color="white" if share[i, j] > 0.55 else "black")
+    ax.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
+    ax.set_yticks(range(len(classes)), classes)
+    ax.set(title=title, xlabel="predicted class", ylabel="labelled class")
+    figure.colorbar(picture, ax=ax, shrink=0.8, label="share of the labelled class")
+    return figure
+
+
+def curves(
+    series: Mapping[str, tuple[Sequence[float], Sequence[Sequence[float]]]], title: str, xlabel: str,
+    ylabel: str = "test accuracy (share of images)", log: bool = False, mark: float | None = None,
+) -> Figure:  # fmt: skip
+    """Show means over repeats with the range from worst to best as a band (figure 6 of the paper draws this band).
+
+    Args:
+        series: label -> (positions, repeats at each position).
+        title: heading.
+        xlabel: what varies, with its unit.
+        ylabel: what is measured.
+        log: logarithmic positions.
+        mark: position of the paper's choice, or ``None``.
+    """
+    figure, ax = new_figure()
+    for (label, (x, repeats)), colour, marker in zip(series.items(), COLOURS, MARKERS):
+        ax.plot(x, [np.mean(r) for r in repeats], marker=marker, color=colour, label=label)
+        ax.fill_between(x, [min(r) for r in repeats], [max(r) for r in repeats], color=colour, alpha=0.18, linewidth=0)
+    if mark is not None:
+        ax.axvline(mark, color=GREY, linestyle="--", linewidth=1.2, label="the paper's choice")
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    ax.legend()
+    return figure
+
+
+def differences(rows: Mapping[str, Summary], title: str, xlabel: str = "difference of test accuracies") -> Figure:
+    """Show differences with their 95% intervals, one a row; filled where the interval leaves out zero.
+
+    Args:
+        rows: label -> difference, with its single values where they are known.
+        title: heading; say data set and number of seeds.
+        xlabel: what is subtracted from what.
+    """
+    figure, ax = new_figure(height=0.33 * max(len(rows), 1) + 1.4)
+    for row, one in enumerate(rows.values()):
+        apart = one.low > 0 or one.high < 0
+        colour = BLUE if apart else GREY
+        ax.plot(one.values, [row] * len(one.values), "|", color=colour, alpha=0.6, markersize=7)
+        ax.plot([one.low, one.high], [row, row], color=colour, linewidth=2)
+        ax.plot(one.mean, row, "o", color=colour, markerfacecolor=colour if apart else "white", markersize=6)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.4, -0.6))
+    ax.grid(axis="y", visible=False)
+    return figure

@@ -1,0 +1,67 @@
+"""From stored pixels to what a network sees: device, normalisation, augmentation. No file is touched here."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def input_statistics(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Ask a model which mean and standard deviation its inputs have (of pixels in 0 .. 1, per colour).
+
+    timm models and this project's students carry them in ``pretrained_cfg``; ImageNet's stand in for others.
+    """
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    return tuple(cfg.get("mean") or IMAGENET_MEAN), tuple(cfg.get("std") or IMAGENET_STD)
+
+
+def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Turn stored pixels into network inputs.
+
+    Args:
+        pixels: ``uint8``, ``(N, H, W)`` grey or ``(N, 3, H, W)`` colour; grey is repeated in three colours.
+        mean: per colour, of pixels in 0 .. 1.
+        std: per colour.
+
+    Returns:
+        ``float32`` of shape ``(N, 3, H, W)``, channels last in memory (convolutions run faster so).
+    """
+    if pixels.ndim == 3:
+        pixels = pixels.unsqueeze(1).expand(-1, 3, -1, -1)
+    scale = torch.tensor(std, device=pixels.device).view(1, 3, 1, 1) * 255
+    shift = torch.tensor(mean, device=pixels.device).view(1, 3, 1, 1) * 255
+    return ((pixels.float() - shift) / scale).contiguous(memory_format=torch.channels_last)
+
+
+def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.08, flip: bool = True) -> Tensor:
+    """Move each image of a batch by a random offset, mirrored at the border, and flip half of them left to right.
+
+    One indexing operation on ``uint8``, so it costs next to nothing. The random numbers are drawn on the CPU, so a run
+    sees the same augmentation on every device.
+
+    Args:
+        pixels: ``uint8`` batch, ``(N, H, W)`` or ``(N, 3, H, W)``.
+        generator: CPU generator; its state is what a checkpoint keeps.
+        shift: largest offset as a share of the image side, in [0, 0.5).
+        flip: mirror left to right with probability one half.
+    """
+    n, (height, width) = len(pixels), pixels.shape[-2:]
+
+    def reach(size: int) -> Tensor:
+        most = int(shift * size)
+        offset = torch.randint(-most, most + 1, (n, 1), generator=generator)
+        index = (torch.arange(size) + offset).abs()
+        return torch.where(index >= size, 2 * (size - 1) - index, index)
+
+    rows, columns = reach(height), reach(width)
+    if flip:
+        mirrored = torch.rand(n, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
+    rows, columns = rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]
+    number = torch.arange(n, device=pixels.device)[:, None, None]
+    if pixels.ndim == 3:
+        return pixels[number, rows, columns]
+    # Advanced indices around a slice put the colour last; move it back.
+    return pixels[number, :, rows, columns].permute(0, 3, 1, 2)

@@ -1,0 +1,191 @@
+"""Images in memory, and splits of them that do not leak."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+_NAMED = 5  # how many skipped files a warning or a description names
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled images of one size, in memory.
+
+    Args:
+        pixels: ``uint8`` tensor, ``(N, H, W)`` grey or ``(N, 3, H, W)`` colour.
+        labels: ``int64`` tensor ``(N,)``, each in ``[0, len(classes))``.
+        classes: class names; the position is the label.
+        name: what the images are, such as ``"phantom-mri"`` or ``"mri"``.
+        digests: one SHA-256 per image, of the bytes of its file (of its pixels for generated images and when
+            left out). Equal digests are byte-identical copies; :func:`split` keeps them together.
+        files: path of each image relative to the data set's folder, ``""`` for generated images.
+        skipped: ``(file, reason)`` of each file that looked like an image and could not be read.
+        modes: Pillow's colour mode of each file before conversion (``"L"``, ``"RGB"``, ``"I;16"`` ...).
+        notes: sentences on what was read, shown by :meth:`describe`.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+    name: str = "images"
+    digests: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    modes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.pixels.shape)
+        if self.pixels.dtype != torch.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[1] == 3)):
+            raise ValueError(
+                f"pixels are {self.pixels.dtype} with shape {shape}, but must be torch.uint8 with shape (N, H, W) or "
+                "(N, 3, H, W); convert them first"
+            )
+        n = shape[0]
+        if self.labels.dtype != torch.int64 or tuple(self.labels.shape) != (n,):
+            raise ValueError(
+                f"labels are {self.labels.dtype} with shape {tuple(self.labels.shape)}, but must be torch.int64 with "
+                f"shape ({n},), one per image"
+            )
+        if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
+            raise ValueError(
+                f"labels run from {int(self.labels.min())} to {int(self.labels.max())}, but {len(self.classes)} "
+                f"classes allow 0 to {len(self.classes) - 1}"
+            )
+        # Left-out columns get their neutral value here, so that every other place may rely on one entry per image.
+        if not self.digests:
+            object.__setattr__(self, "digests", pixel_digests(self.pixels))
+        if not self.files:
+            object.__setattr__(self, "files", ("",) * n)
+        if not self.modes:
+            object.__setattr__(self, "modes", ("L" if len(shape) == 3 else "RGB",) * n)
+        for column in ("digests", "files", "modes"):
+            if len(getattr(self, column)) != n:
+                raise ValueError(
+                    f"{column} has {len(getattr(self, column))} entries for {n} images; give one per image"
+                )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: Sequence[int] | torch.Tensor) -> Images:
+        """Return the images at ``indices`` (in that order) as a copy; ``skipped`` and ``notes`` stay behind."""
+        index = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
+        chosen = index.tolist()
+        if chosen and not -len(self) <= min(chosen) <= max(chosen) < len(self):
+            raise ValueError(
+                f"indices run from {min(chosen)} to {max(chosen)}, but {len(self)} images allow 0 to {len(self) - 1}"
+            )
+        return Images(
+            pixels=self.pixels[index],
+            labels=self.labels[index],
+            classes=self.classes,
+            name=self.name,
+            digests=tuple(self.digests[i] for i in chosen),
+            files=tuple(self.files[i] for i in chosen),
+            modes=tuple(self.modes[i] for i in chosen),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of images of each class, in the order of ``classes``."""
+        counted = torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return dict(zip(self.classes, counted, strict=True))
+
+    def describe(self) -> str:
+        """Return a few lines on what was read: classes, copies, colour modes, skipped files, notes."""
+        height, width = self.pixels.shape[-2:]
+        colour = "grey" if self.pixels.ndim == 3 else "rgb"
+        lines = [f"{self.name}: {len(self):,} images, {width} x {height} {colour}, {len(self.classes)} classes"]
+        pad = max((len(name) for name in self.classes), default=0)
+        for name, count in self.counts().items():
+            lines.append(f"  {name:<{pad}}  {count:>7,}  ({count / max(1, len(self)):.1%})")
+        distinct = len(set(self.digests))
+        if distinct < len(self):
+            text = f"copies: {len(self) - distinct:,} images repeat another one byte for byte ({distinct:,} distinct)"
+            conflicts = len(set(zip(self.digests, self.labels.tolist(), strict=True))) - distinct
+            if conflicts:
+                text += f"; {conflicts:,} times a copy carries another label"
+            lines.append(text)
+        if len(set(self.modes)) > 1:
+            lines.append("colour modes of the files (a class could be told by them; colour='grey' removes that):")
+            by_class = Counter(zip(self.labels.tolist(), self.modes, strict=True))
+            for label, name in enumerate(self.classes):
+                found = [f"{mode} {count:,}" for (owner, mode), count in sorted(by_class.items()) if owner == label]
+                lines.append(f"  {name:<{pad}}  {', '.join(found)}")
+        if self.skipped:
+            lines.append(f"skipped: {len(self.skipped):,} unreadable files: {name_some(self.skipped)}")
+        lines.extend(f"note: {note}" for note in self.notes)
+        return "\n".join(lines)
+
+
+def check_seed(seed: int) -> None:
+    if not (is_integer(seed) and seed >= 0):
+        raise ValueError(f"seed is {seed!r}, but must be an integer of at least 0")
+
+
+def is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def draw_per_class(labels: Sequence[int], n_classes: int, limit: int, seed: int) -> list[int]:
+    """Return the ascending positions of at most ``limit`` entries of each class, drawn at random."""
+    values = np.asarray(labels)
+    keep: list[int] = []
+    for label in range(n_classes):
+        members = np.flatnonzero(values == label)
+        keep += np.random.default_rng([seed, 2, label]).permutation(members)[:limit].tolist()
+    return sorted(keep)
+
+
+def pixel_digests(pixels: torch.Tensor) -> tuple[str, ...]:
+    return tuple(digest_of(picture) for picture in pixels.numpy())
+
+
+def digest_of(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def name_some(skipped: Sequence[tuple[str, str]]) -> str:
+    named = ", ".join(f"{name} ({reason})" for name, reason in skipped[:_NAMED])
+    return named if len(skipped) <= _NAMED else f"{named} and {len(skipped) - _NAMED} more"
+
+
+def count_words(counter: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in sorted(counter.items()))
+
+
+def mode_counts(images: Images) -> dict[str, dict[str, int]]:
+    """Count the files of each class by their colour mode: class -> mode -> files."""
+    modes, labels = np.array(images.modes), images.labels.numpy()
+    names = sorted(set(images.modes))
+    return {
+        name: {mode: int(((labels == label) & (modes == mode)).sum()) for mode in names}
+        for label, name in enumerate(images.classes)
+    }
+
+
+def mode_rule(counts: Mapping[str, Mapping[str, int]]) -> tuple[float, float]:
+    """Return how often two guesses that never look at a pixel are right.
+
+    Args:
+        counts: class -> mode -> files, see :func:`mode_counts`.
+
+    Returns:
+        Share of files for the most frequent class of the file's mode, and for the most frequent class of all.
+    """
+    table = np.array([list(row.values()) for row in counts.values()])
+    return float(table.max(0).sum() / table.sum()), float(table.sum(1).max() / table.sum())
+
+
+def half_up(value: float) -> int:
+    """Round half up; ``round`` rounds half to even, which makes the sizes of small parts hard to predict."""
+    return int(np.floor(value + 0.5))

@@ -1,0 +1,223 @@
+"""From a file to one ``uint8`` picture: any mode, bit depth and size that Pillow reads."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps
+from tqdm.auto import tqdm
+
+from .._system import available_processors
+from .dataset import half_up
+
+COLOURS = ("grey", "rgb")
+
+FITS = ("stretch", "pad", "crop")
+
+# Container and stub formats: these start Ghostscript, or are recognised by Pillow but cannot be decoded by it.
+_NOT_READ = frozenset({"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"})
+
+# What Pillow's readers are known to raise on damaged bytes. They have no common base below Exception.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+_PHOTOMETRIC = 262  # TIFF tag; 0 = white is zero
+
+
+@functools.cache
+def readable_formats() -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the file suffixes and the format names that are read."""
+    extensions = Image.registered_extensions()  # loads all of Pillow's plugins
+    formats = [name for name in Image.OPEN if name not in _NOT_READ]
+    formats.sort(key=lambda name: name not in ("JPEG", "PNG"))  # the usual ones are tried first
+    return frozenset(suffix for suffix, name in extensions.items() if name in formats), tuple(formats)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    array: np.ndarray = field(repr=False)
+    digest: str
+    mode: str
+    deep: bool = False  # more than 8 bits per sample
+    frames: bool = False  # more than one frame
+
+
+class _Unreadable(Exception):
+    """One file cannot be read; the text says why."""
+
+
+def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[str]) -> Decoded:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _Unreadable(error.strerror or str(error)) from error
+    if not content:
+        raise _Unreadable("empty file")
+    try:
+        with Image.open(io.BytesIO(content), formats=formats) as picture:
+            mode = picture.mode
+            if picture.format in ("JPEG", "MPO"):
+                # "L" skips the colour planes; the scale never goes below three times the target (see load_images).
+                picture.draft("L" if colour == "grey" else None, (3 * size, 3 * size))
+            picture.load()
+            deep = _is_deep(picture.mode)
+            frames = picture.format not in ("JPEG", "MPO") and bool(getattr(picture, "is_animated", False))
+            array = finish_picture(picture, size, colour, fit)
+    except Image.UnidentifiedImageError as error:
+        raise _Unreadable("not an image format that Pillow can identify") from error
+    except Image.DecompressionBombError as error:
+        raise _Unreadable(
+            f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels (if genuine, raise PIL.Image.MAX_IMAGE_PIXELS)"
+        ) from error
+    except _DAMAGE as error:
+        raise _Unreadable(str(error) or type(error).__name__) from error
+    return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames)
+
+
+def finish_picture(picture: Image.Image, size: int, colour: str, fit: str) -> np.ndarray:
+    """Turn a decoded picture of any mode into ``uint8`` of shape ``(size, size)`` or ``(3, size, size)``."""
+    mode = "L" if colour == "grey" else "RGB"
+    picture = _upright(picture)
+    if _is_deep(picture.mode):
+        tags = getattr(picture, "tag_v2", {})  # Pillow inverts white-is-zero TIFFs of 8 bits, but not of 16
+        picture = Image.fromarray(_stretch(np.asarray(picture), inverted=tags.get(_PHOTOMETRIC) == 0))
+    elif picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
+        if picture.mode == "La":
+            picture = picture.convert("LA")
+        layer = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
+    elif picture.mode == "LAB":
+        profile = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        picture = ImageCms.profileToProfile(picture, *profile, outputMode="RGB")
+    elif picture.mode not in ("L", "RGB"):
+        picture = picture.convert("RGB")  # palettes, CMYK, YCbCr, HSV and 1 bit have no direct way to every mode
+    picture = _fit(picture.convert(mode), size, fit)
+    array = np.asarray(picture)
+    return array if mode == "L" else array.transpose(2, 0, 1)
+
+
+def _is_deep(mode: str) -> bool:
+    return mode in ("I", "F") or mode.startswith("I;")
+
+
+def _stretch(values: np.ndarray, inverted: bool = False) -> np.ndarray:
+    """Scale to 0..255 from the image's own minimum and maximum; values that are not finite count as the minimum."""
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(values.shape, np.uint8)
+    low, high = values[finite].min(), values[finite].max()
+    if high == low:
+        return np.zeros(values.shape, np.uint8)
+    scaled = np.floor((np.where(finite, values, low) - low) / (high - low) * 255 + 0.5).astype(np.uint8)
+    return 255 - scaled if inverted else scaled
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        turned = picture.getexif().get(_ORIENTATION, 1) != 1
+    except _DAMAGE:  # damaged metadata do not spoil a readable image
+        return picture
+    return ImageOps.exif_transpose(picture) if turned else picture
+
+
+def _fit(picture: Image.Image, size: int, fit: str) -> Image.Image:
+    width, height = picture.size
+    if (width, height) == (size, size):
+        return picture
+    bilinear = Image.Resampling.BILINEAR  # antialiased in Pillow, and without overshoot at edges
+    if fit == "stretch":
+        return picture.resize((size, size), bilinear)
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return picture.resize((size, size), bilinear, box=(left, top, left + side, top + side))
+    scale = size / max(width, height)
+    inner = max(1, half_up(width * scale)), max(1, half_up(height * scale))
+    framed = Image.new(picture.mode, (size, size))
+    framed.paste(picture.resize(inner, bilinear), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+    return framed
+
+
+def read_all(
+    n: int, job: Callable[[int], Decoded], size: int, colour: str, workers: int | None, progress: bool, title: str
+) -> tuple[torch.Tensor, list[Decoded], dict[int, str]]:
+    """Run ``job`` for 0..n-1 in threads; return pixels and facts of what worked, and index -> reason of the rest."""
+    shape = (n, size, size) if colour == "grey" else (n, 3, size, size)
+    _check_memory(shape)
+    pixels = torch.empty(shape, dtype=torch.uint8)
+    rows = pixels.numpy()
+    failed: dict[int, str] = {}
+    facts: dict[int, Decoded] = {}
+
+    def store(index: int) -> tuple[int, Decoded | str]:
+        try:
+            read = job(index)
+        except _Unreadable as error:
+            return index, " ".join(str(error).split())
+        rows[index] = read.array
+        return index, Decoded(rows[:0], read.digest, read.mode, read.deep, read.frames)
+
+    # The filters are set here, not in the threads: they belong to the process. Pillow warns once per odd file
+    # (size, metadata), which would bury the one warning that names the files that could not be read.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers or _usable_cores()) as pool:
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\b")
+        try:
+            for index, result in tqdm(
+                pool.map(store, range(n)), total=n, desc=title, unit="image", disable=not progress, leave=False
+            ):
+                if isinstance(result, str):
+                    failed[index] = result
+                else:
+                    facts[index] = result
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for thousands of files
+            raise
+    for row, index in enumerate(sorted(facts)):  # close the gaps in place: a second tensor may not fit
+        if row != index:
+            rows[row] = rows[index]
+    return pixels[: len(facts)], [facts[i] for i in sorted(facts)], failed
+
+
+def _usable_cores() -> int:
+    return min(8, available_processors())
+
+
+def _check_memory(shape: Sequence[int]) -> None:
+    """Refuse what the machine cannot hold; Linux would otherwise end the process without a word."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = int(np.prod([int(side) for side in shape], dtype=object))
+    if 0 < installed < needed:
+        raise MemoryError(
+            f"{shape[0]:,} images of {shape[-1]} x {shape[-2]} need {needed / 1e9:.1f} GB, but this machine has "
+            f"{installed / 1e9:.1f} GB; choose a smaller size, or limit= for fewer images per class"
+        )

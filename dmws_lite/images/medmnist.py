@@ -1,0 +1,105 @@
+"""The small sets of MedMNIST, read from their own files."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .class_folders import wanted_parts
+from .dataset import Images, digest_of, draw_per_class
+from .decode import Decoded, finish_picture, read_all
+
+
+def load_medmnist(
+    source: str,
+    root: str | os.PathLike[str] | None,
+    size: int,
+    colour: str,
+    fit: str,
+    parts: str | Sequence[str] | None,
+    seed: int,
+    limit: int | None,
+    workers: int | None,
+    progress: bool,
+) -> Images:
+    """Read train, val and test of one MedMNIST file; the part stays visible in ``files`` (``"train/17"``)."""
+    try:
+        import medmnist
+    except ImportError as error:
+        raise ImportError(f"source {source!r} needs the medmnist package: pip install medmnist") from error
+
+    flag, _, stored = source.removeprefix("medmnist:").lower().partition("_")
+    flat = sorted(name for name, entry in medmnist.INFO.items() if not entry["python_class"].endswith("3D"))
+    if flag not in medmnist.INFO:
+        raise ValueError(f"MedMNIST has no set {flag!r}; the 2-D sets are {', '.join(flat)}")
+    info = medmnist.INFO[flag]
+    if flag not in flat:
+        raise ValueError(
+            f"{flag} is three-dimensional, and only 2-D images are read; the 2-D sets are {', '.join(flat)}"
+        )
+    if "multi-label" in info["task"]:
+        raise ValueError(f"{flag} has several labels per image, but one class per image is needed; choose another set")
+    if stored not in ("", "28", "64", "128", "224"):
+        raise ValueError(
+            f"MedMNIST stores 28, 64, 128 or 224 pixels, not {stored!r}; write 'medmnist:{flag}' (28) or "
+            f"'medmnist:{flag}_64'"
+        )
+    suffix = "" if stored in ("", "28") else f"_{stored}"
+    wanted = wanted_parts(("train", "val", "test"), parts, f"MedMNIST {flag}")
+
+    folder = Path(root if root is not None else (medmnist.info.DEFAULT_ROOT or "medmnist")).expanduser()
+    path = folder / f"{flag}{suffix}.npz"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            getattr(medmnist, info["python_class"])(
+                split="train", download=True, root=str(folder), size=int(stored or 28)
+            )
+        except RuntimeError as error:
+            path.unlink(missing_ok=True)  # a part of a file would be taken for the file next time
+            raise RuntimeError(
+                f"{path.name} could not be downloaded; on a computer with internet access get {info[f'url{suffix}']} "
+                f"and place it at {path}"
+            ) from error
+    images: list[np.ndarray] = []
+    labels: list[int] = []
+    files: list[str] = []
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for part in wanted:
+                pictures = archive[f"{part}_images"]
+                images.extend(pictures)
+                labels.extend(int(label) for label in archive[f"{part}_labels"].reshape(len(pictures)))
+                files.extend(f"{part}/{i}" for i in range(len(pictures)))
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise RuntimeError(
+            f"{path} is damaged or not a MedMNIST file ({error}); delete it and load it again, or get "
+            f"{info[f'url{suffix}']}"
+        ) from error
+    if limit is not None:
+        keep = draw_per_class(labels, len(info["label"]), limit, seed)
+        images, labels, files = ([column[i] for i in keep] for column in (images, labels, files))
+
+    def job(index: int) -> Decoded:
+        picture = Image.fromarray(images[index])
+        array = finish_picture(picture, size, colour, fit)
+        return Decoded(array, digest_of(images[index]), picture.mode)
+
+    pixels, reads, _ = read_all(len(images), job, size, colour, workers, progress, f"reading {flag}")
+    return Images(
+        pixels,
+        torch.tensor(labels, dtype=torch.int64),
+        tuple(info["label"][str(i)] for i in range(len(info["label"]))),
+        source,
+        tuple(read.digest for read in reads),
+        tuple(files),
+        modes=tuple(read.mode for read in reads),
+        notes=(f"MedMNIST {flag}{suffix}, parts pooled: {', '.join(wanted)}; licence {info['license']}",),
+    )

@@ -1,0 +1,113 @@
+"""What shapes a run, what it leaves behind, and its learning rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..distillation.loss import check_alpha, check_tau
+from ..distillation.moving_average import BUFFER_CHOICES, check_beta
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that shapes a run; checked when it is made, before anything is loaded or trained.
+
+    Attributes:
+        epochs: passes over the training images, at least 1 (the paper: 300).
+        batch_size: images per step, at least 2 (batch norm needs two).
+        learning_rate: peak of AdamW's learning rate, > 0.
+        weight_decay: of AdamW, >= 0.
+        warmup: share of all steps with a rising learning rate, in [0, 1); a cosine to zero follows.
+        alpha: weight of the cross-entropy, in [0, 1] (equation 5).
+        beta: share that the auxiliary keeps per step, in [0, 1] (equation 7).
+        tau: temperature, in (0, 100] (equations 1 and 2).
+        buffers: what happens to batch-norm buffers, see :func:`dmws_lite.distillation.moving_average.update_auxiliary`.
+        shift: largest random shift as a share of the image side, in [0, 0.5).
+        flip: flip half of the images left to right.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+        precision: ``"auto"`` (bf16 autocast on GPUs that have it, else fp32), ``"fp32"`` or ``"bf16"``. The weights
+            stay fp32 either way. On the CPUs measured bf16 gained nothing, see ``benchmarks/README.md``.
+        seed: of the order, the augmentation and drop path.
+        evaluate_every: epochs between two test measurements in the history; 0 measures about ten times. They are for
+            the curve only: nothing is chosen by them, and the result is always the last epoch's.
+        checkpoint: file to continue from and to write to after every epoch; ``None`` for none.
+        progress: show a progress bar.
+    """
+
+    epochs: int = 60
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    alpha: float = 0.6
+    beta: float = 0.9
+    tau: float = 3.0
+    buffers: str = "lerp"
+    shift: float = 0.08
+    flip: bool = True
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+    evaluate_every: int = 0
+    checkpoint: str | Path | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
+        check_beta(self.beta)
+        check_tau(self.tau)
+        whole = {"epochs": 1, "batch_size": 2, "evaluate_every": 0}
+        for name, least in whole.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name}={value!r} is out of range; choose an integer of at least {least}")
+        ranges = {"learning_rate": (0, 10), "weight_decay": (0, 10), "warmup": (0, 0.99), "shift": (0, 0.49)}
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ValueError(f"{name}={value!r} is out of range; choose a number in [{low}, {high}]")
+        if self.learning_rate == 0:
+            raise ValueError("learning_rate=0 trains nothing; choose a positive number such as 0.001")
+        for name, choices in {"buffers": BUFFER_CHOICES, "precision": ("auto", "fp32", "bf16")}.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}")
+
+
+@dataclass
+class Result:
+    """What a run leaves behind.
+
+    Attributes:
+        history: one row per epoch: ``epoch``, ``step``, ``learning_rate``, ``loss``, ``ce``, ``kd``, ``remaining``
+            (``beta ** step``), ``seconds``; and, in the epochs that were measured, ``main_accuracy``, ``aux_accuracy``
+            and ``agreement`` (share of test images on which both predict the same class).
+        metrics: the main student on the test images after the last epoch, see :func:`evaluate`.
+        aux_metrics: the auxiliary's, or ``None`` without one.
+        config: the settings.
+        device: where it ran.
+        seconds: training time, the measurements of the history included.
+        predicted: main's class for every test image after the last epoch.
+    """
+
+    history: list[dict] = field(default_factory=list)
+    metrics: dict = field(default_factory=dict)
+    aux_metrics: dict | None = None
+    config: TrainConfig | None = None
+    device: str = "cpu"
+    seconds: float = 0.0
+    predicted: list[int] = field(default_factory=list)
+
+    def column(self, name: str) -> tuple[list[int], list[float]]:
+        """Return the epochs and the values of one column of the history, where it was measured."""
+        rows = [row for row in self.history if row.get(name) is not None]
+        return [row["epoch"] for row in rows], [row[name] for row in rows]
+
+
+def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step: a line up to the peak, then half a cosine down to zero."""
+    rising = max(1, round(config.warmup * steps))
+    if step < rising:
+        return config.learning_rate * (step + 1) / rising
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

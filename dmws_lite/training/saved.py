@@ -1,0 +1,142 @@
+"""A trained student on disk: the weights, and beside them everything that is needed to use them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import safetensors.torch
+import timm
+import torch
+from torch import nn
+
+from .._system import VERSION, write_atomic
+from ..images.augment import input_statistics
+from ..teachers.pairs import PAIRS, build_model
+
+FORMAT = 1
+
+WEIGHTS, CARD = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must be known to rebuild a network and to show it images in the way it was trained on.
+
+    Attributes:
+        pair: teacher and student.
+        architecture: timm name.
+        arguments: what timm is told beside the name.
+        classes: class names; the position is the output.
+        size: image side in pixels.
+        colour: ``"grey"`` or ``"rgb"``, see :func:`dmws_lite.images.load.load_images`.
+        fit: how other shapes become square.
+        mean: subtracted from pixels in 0 .. 1.
+        std: divides afterwards.
+        sha256: of the file of weights.
+        versions: with which it was made.
+        notice: what it is not.
+        format: of this file.
+    """
+
+    pair: str
+    architecture: str
+    arguments: dict
+    classes: list[str]
+    size: int
+    colour: str
+    fit: str
+    mean: list[float]
+    std: list[float]
+    sha256: str = ""
+    versions: dict = field(default_factory=dict)
+    notice: str = "Teaching material, not a medical device."
+    format: int = FORMAT
+
+
+def describe(
+    model: nn.Module, pair: str, whole: bool, classes: tuple[str, ...], size: int, colour: str, fit: str
+) -> Card:
+    """Describe a trained network of a pair.
+
+    Args:
+        model: the network.
+        pair: name of the pair.
+        whole: it is the whole teacher, not the student.
+        classes: class names.
+        size: image side in pixels.
+        colour: how the images were read.
+        fit: how they were made square.
+    """
+    known = PAIRS[pair]
+    arguments = dict(known.teacher_args if whole else known.student_args)
+    if known.family == "vit":
+        arguments["img_size"] = size
+    mean, std = input_statistics(model)
+    return Card(
+        pair=pair,
+        architecture=(known.teacher_timm if whole else known.student_timm).partition(".")[0],
+        arguments=arguments,
+        classes=list(classes),
+        size=size,
+        colour=colour,
+        fit=fit,
+        mean=list(mean),
+        std=list(std),
+        versions={
+            "dmws_lite": VERSION,
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "python": platform.python_version(),
+        },
+    )
+
+
+def save(folder: Path, model: nn.Module, card: Card) -> Path:
+    """Write the weights and the card; the card last, with the SHA-256 of the weights."""
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
+    about = {**asdict(card), "sha256": ""}
+    payload = safetensors.torch.save(tensors, metadata={"dmws_lite": json.dumps(about)})
+    write_atomic(folder / WEIGHTS, payload)
+    about["sha256"] = hashlib.sha256(payload).hexdigest()
+    return write_atomic(folder / CARD, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+
+
+def load(folder: Path) -> tuple[nn.Module, Card]:
+    """Rebuild the network of a run folder, in eval mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: the folder holds no trained network.
+        ValueError: a file is damaged or does not belong to the other.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        if not folder.exists():
+            raise FileNotFoundError(f"{folder} does not exist; give the --out folder of `dmws-lite train`")
+        begun = (
+            "its training is not finished: give the same train command again"
+            if (folder / "settings.json").is_file()
+            else "give the --out folder of `dmws-lite train`"
+        )
+        raise FileNotFoundError(f"{folder} holds no trained model; {begun}")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["format"] != FORMAT:
+            raise ValueError(f"{path} has format {raw['format']!r}; this version reads format {FORMAT}")
+        card = Card(**raw)
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a model card ({error}); train again") from error
+    payload = (folder / WEIGHTS).read_bytes()
+    actual = hashlib.sha256(payload).hexdigest()
+    if actual != card.sha256:
+        raise ValueError(
+            f"{folder / WEIGHTS} is damaged or of another run: its SHA-256 is {actual}, {CARD} says {card.sha256}"
+        )
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in card.arguments.items()}
+    model = build_model(card.architecture, arguments, len(card.classes))
+    model.load_state_dict(safetensors.torch.load(payload))
+    model.pretrained_cfg = {**model.pretrained_cfg, "mean": tuple(card.mean), "std": tuple(card.std)}
+    return model.eval(), card

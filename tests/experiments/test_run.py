@@ -1,0 +1,137 @@
+"""Runs and their records, on a run that takes a second."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dmws_lite._system import data_path
+from dmws_lite.experiments.execute import Shelf, execute
+from dmws_lite.experiments.records import class_numbers, read_records, run_of, write_record
+from dmws_lite.experiments.run import Run
+from dmws_lite.images.load import load_images
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return Run("phantom-mri", "convnext_pocket", "ours", fraction=0.5, seed=0, size=32, epochs=1, batch_size=16)
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Twenty phantoms in the place of a thousand; counts how often they are made."""
+    calls = []
+
+    def load(source, root, size):
+        calls.append((source, size))
+        return load_images(source, n=20, size=size)
+
+    monkeypatch.setattr("dmws_lite.experiments.execute.load_images", load)
+    return calls
+
+
+def test_a_record_holds_what_is_needed_to_repeat_the_run(tiny, few, tmp_path):
+    path = write_record(tmp_path, tiny, execute(tiny, command="make it"))
+    assert path.stem == tiny.name
+    (record,) = read_records(tmp_path)
+    assert {k: record[k] for k in ("dataset", "pair", "method", "seed", "tau")} == {
+        "dataset": "phantom-mri", "pair": "convnext_pocket", "method": "ours", "seed": 0, "tau": 3.0,
+    }  # fmt: skip
+    assert record["command"] == "make it" and len(record["date"]) == 10 and record["versions"]["torch"]
+    assert record["split"] == {**record["split"], "train": 8, "test": 4, "leaked": 0, "leaked_at": []}
+    assert 0 <= record["metrics"]["accuracy"] <= 1 and len(record["history"]) == 1
+    assert run_of(record) == tiny
+
+
+def test_stored_predictions_give_the_stored_accuracy_and_confusion(tiny, few):
+    record = execute(tiny)
+    predicted, labels = class_numbers(record["predicted"]), class_numbers(record["labels"])
+    assert len(predicted) == len(labels) == record["split"]["test"]
+    right = sum(p == y for p, y in zip(predicted, labels))
+    assert record["metrics"]["accuracy"] == pytest.approx(right / len(labels))
+    for k, row in enumerate(record["metrics"]["confusion"]):
+        assert row == [sum(y == k and p == j for p, y in zip(predicted, labels)) for j in range(4)]
+
+
+def test_the_same_run_gives_the_same_numbers(tiny, few):
+    first, second = (execute(tiny) for _ in range(2))
+    assert first["metrics"] == second["metrics"] and first["predicted"] == second["predicted"]
+
+
+def test_steps_become_whole_epochs(tiny):
+    run = replace(tiny, epochs=0, steps=100)
+    assert run.epochs_for(8) == 100 and run.epochs_for(100) == 15  # 7 batches of up to 16
+    assert run.config(100).epochs == 15 and run.config(100).evaluate_every == 2
+    assert replace(run, measurements=1).config(100).evaluate_every == 15
+
+
+def test_runs_share_what_they_can(tiny, few):
+    shelf = Shelf()
+    runs = [tiny, replace(tiny, method="cm1"), replace(tiny, method="cm1", strategy="tfkd_self")]
+    for run in runs:
+        execute(run, shelf)
+    assert few == [("phantom-mri", 32)]
+    assert shelf.split(runs[0]) is shelf.split(runs[2])
+    hybrid = replace(tiny, method="cm1", strategy="hybrid")
+    frozen = shelf.strategy(hybrid).frozen
+    assert shelf.strategy(replace(hybrid, tau=9.0)).frozen is frozen  # its training does not depend on tau
+    assert shelf.strategy(replace(hybrid, seed=1)).frozen is not frozen
+
+
+def test_the_whole_teacher_is_the_larger_network(tiny, few):
+    main, aux = Shelf().students(replace(tiny, method="teacher"))
+    small, _ = Shelf().students(replace(tiny, method="cm1"))
+    assert aux is None and main.num_classes == 4
+    assert sum(p.numel() for p in main.parameters()) > 3 * sum(p.numel() for p in small.parameters())
+    assert all(p.requires_grad for p in main.parameters())
+
+
+def test_names_differ_whenever_a_setting_differs(tiny):
+    changes = ({"alpha": 0.5}, {"seed": 1}, {"epochs": 2}, {"rule": "random"}, {"epochs": 0, "steps": 5},
+               {"measurements": 3}, {"method": "cm1"}, {"method": "cm1", "strategy": "cskd"})  # fmt: skip
+    others = [replace(tiny, **change) for change in changes]
+    assert len({run.name for run in [tiny, *others]}) == 1 + len(changes)
+
+
+def test_committed_records_are_whole_and_named_by_their_content():
+    folder = data_path("results")
+    assert len(read_records(folder / "first_numbers", dataset="mri", fraction=0.05)) == 18
+    for path in folder.rglob("*.json"):
+        record = json.loads(path.read_text())
+        if "metrics" not in record:
+            continue
+        assert run_of(record).name == path.stem
+        matrix = record["metrics"]["confusion"]
+        right = sum(matrix[i][i] for i in range(len(matrix)))
+        assert record["metrics"]["accuracy"] == pytest.approx(right / sum(map(sum, matrix)))
+        assert len(record["history"]) == run_of(record).epochs_for(record["split"]["train"])
+        assert record["split"]["leaked"] == 0 or record["split_rule"] == "random"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"pair": "resnet"}, "pair='resnet' is unknown"),
+        ({"method": "kd"}, "method='kd' is unknown"),
+        ({"strategy": "kd"}, "strategy='kd' is unknown"),
+        ({"rule": "odd"}, "rule='odd' is unknown"),
+        ({"fraction": 0.0}, "fraction=0.0 is out of range"),
+        ({"epochs": 0}, "give exactly one of them"),
+        ({"steps": 10}, "give exactly one of them"),
+        ({"strategy": "cskd"}, "goes without an auxiliary"),
+        ({"method": "cm1", "strategy": "skd"}, "needs one of ours, ours_swap, same_start an auxiliary"),
+        ({"split_rule": "by hand"}, "split_rule='by hand' is unknown"),
+        ({"beta": 2.0}, "beta=2.0 is out of range"),
+        ({"seed": -1}, "seed=-1 is out of range"),
+        ({"batch_size": 1}, "batch_size=1 is out of range"),
+    ],
+)
+def test_a_description_that_cannot_be_run_is_refused_at_once(tiny, wrong, told):
+    with pytest.raises(ValueError, match=told):
+        replace(tiny, **wrong)
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    (tmp_path / "half.json").write_text("{")
+    with pytest.raises(ValueError, match="half.json is not a record"):
+        read_records(tmp_path)
