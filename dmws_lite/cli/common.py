@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import ast
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
+
+from tabulate import tabulate
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
@@ -80,19 +82,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
-def columns(rows: list[tuple[str, ...]], right: int = 0) -> str:
+def columns(rows: Sequence[Sequence[str]], right: int = 0) -> str:
     """Align rows of text.
 
     Args:
         rows: the first is the head.
         right: this many last columns are aligned to the right.
     """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i >= len(row) - right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    sides = ["left"] * (len(rows[0]) - right) + ["right"] * right
+    text = tabulate(rows[1:], headers=rows[0], tablefmt="plain", disable_numparse=True, colalign=sides)
+    return "\n".join(line.rstrip() for line in text.split("\n"))

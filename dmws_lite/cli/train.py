@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
-import io
 import json
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from torch import nn
 
 from .._system import write_atomic
 from ..distillation.strategies import STRATEGIES
-from ..experiments.execute import Shelf
+from ..experiments.execute import Outcome, Shelf, carry_out
 from ..experiments.methods import METHODS
 from ..experiments.model_card import write_model_card
-from ..experiments.records import outcome
 from ..experiments.run import Run
 from ..experiments.statistics import proportion_interval
 from ..images.dataset import Images
 from ..images.decode import COLOURS, FITS
 from ..images.load import load_images
-from ..images.splits import Split, patient_groups, split, split_by_patient
+from ..images.splits import patient_groups, split, split_by_patient
 from ..selection.rules import RULES
 from ..teachers.load import load_teacher
 from ..teachers.pairs import PAIRS
-from ..training.config import Result, TrainConfig
+from ..training.config import TrainConfig
 from ..training.device import pick_device
 from ..training.evaluate import predict_probabilities
-from ..training.fit import fit
-from ..training.saved import WEIGHTS, describe, save
+from ..training.saved import WEIGHTS, describe, predictions_csv, save
 from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
 
 SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
@@ -119,29 +112,6 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     parser.set_defaults(options=(*options, *more, "device"))
 
 
-@dataclass
-class _OwnImages(Shelf):
-    """The shelf of a run on a person's own images, which are read before it is known how many there are."""
-
-    own: Images | None = None
-    test_share: float = 0.2
-    loaded: nn.Module | None = None
-    patient: str | None = None
-
-    def images(self, run: Run) -> Images:
-        return self.own
-
-    def split(self, run: Run) -> Split:
-        numbers = (run.fraction, run.seed, run.split_rule, self.test_share)
-        if self.patient is not None:
-            some = (self.patient, run.fraction, run.seed, self.test_share)
-            return self._once("split", some, lambda: split_by_patient(self.own, *some))
-        return self._once("split", numbers, lambda: split(self.own, *numbers))
-
-    def teacher(self, run: Run) -> nn.Module:
-        return self.loaded or super().teacher(run)
-
-
 def train_command(given: argparse.Namespace) -> int:
     """Carry out ``dmws-lite train``."""
     _check_places(given.folder, given.out)
@@ -150,8 +120,8 @@ def train_command(given: argparse.Namespace) -> int:
     run = _run(given, teacher.pair if teacher else given.pair)
     reading = {"colour": given.colour, "fit": given.fit, "parts": given.parts, "test_share": given.test_share}
     if given.patient is not None and given.split_rule == "random":
-        raise ValueError("--split-rule random tears apart what --patient keeps together; give one of the two")
-    settings = {**asdict(run), **reading, "device": given.device, "patient": given.patient}
+        raise ValueError("--split-rule random would split patients, which --patient prevents; use one of the two")
+    settings = {**run.settings(), **reading, "device": given.device, "patient": given.patient}
     _check_same(given.out, settings)
 
     with warnings.catch_warnings():
@@ -168,29 +138,40 @@ def train_command(given: argparse.Namespace) -> int:
         _print_result(json.loads((given.out / RECORD).read_text(encoding="utf-8")))
         return DONE
 
-    shelf = _OwnImages(own=images, test_share=given.test_share, loaded=teacher, patient=given.patient)
-    print("\n" + shelf.split(run).describe(), flush=True)
-    if given.patient is None:
-        print("patients: not known; images of one patient on both sides flatter the result (see --patient)")
+    if groups is None:
+        data = split(images, run.fraction, run.seed, run.split_rule, given.test_share)
     else:
-        print("patients: each on one side, as the paths tell")
-    print(flush=True)
-    main, aux = shelf.students(run)
-    strategy = shelf.strategy(run)
-    config = replace(
-        run.config(len(shelf.split(run).train), progress=not given.quiet),
-        device=given.device,
-        checkpoint=given.out / CHECKPOINT,
-    )
-    if (given.out / CHECKPOINT).is_file():
-        print(f"going on with the run that was begun in {given.out}", flush=True)
-    write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
+        data = split_by_patient(images, given.patient, run.fraction, run.seed, given.test_share)
+    print("\n" + data.describe(), flush=True)
+    if groups is None:
+        print(
+            "patients: not known; images of one patient on both sides flatter the result (see --patient)\n", flush=True
+        )
+    else:
+        print("patients: each on one side, as their paths say\n", flush=True)
+
+    def begin() -> None:
+        if (given.out / CHECKPOINT).is_file():
+            print(f"resuming the run begun in {given.out}", flush=True)
+        write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
+
     try:
-        result = fit(main, aux, shelf.split(run), config, strategy=strategy)
+        trained = carry_out(
+            run,
+            Shelf(loaded=teacher),
+            data=data,
+            progress=not given.quiet,
+            command="dmws-lite train FOLDER --out RUNFOLDER",
+            device=given.device,
+            checkpoint=given.out / CHECKPOINT,
+            on_start=begin,
+        )
     except KeyboardInterrupt:
-        print(f"stopped: the epochs done are kept in {given.out}; the same command goes on", file=sys.stderr)
+        print(
+            f"stopped: finished epochs are kept in {given.out}; run the same command again to resume", file=sys.stderr
+        )
         return STOPPED
-    record = _finish(given.out, run, settings, main, shelf.split(run), groups, result)
+    record = _finish(given.out, run, settings, trained, groups)
     _print_result(record)
     print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
     print(NOT_A_DEVICE, file=sys.stderr)
@@ -266,33 +247,18 @@ def _digest(images: Images, groups: Sequence[str] | None) -> str:
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
 
-def _finish(
-    out: Path,
-    run: Run,
-    settings: dict,
-    main: nn.Module,
-    data: Split,
-    groups: Sequence[str] | None,
-    result: Result,
-) -> dict:
+def _finish(out: Path, run: Run, settings: dict, trained: Outcome, groups: Sequence[str] | None) -> dict:
     """Write everything that comes out; the record last, because it says that the run is finished."""
+    data, main = trained.data, trained.main
     classes = data.train.classes
-    save(
-        out,
-        main,
-        describe(main, run.pair, run.method == "teacher", classes, run.size, settings["colour"], settings["fit"]),
-    )
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "label", "predicted", *(f"p({name})" for name in classes)])
-    for name, label, shares in zip(data.test.files, data.test.labels, predict_probabilities(main, data.test.pixels)):
-        numbers = [f"{share:.4f}" for share in shares.tolist()]
-        table.writerow([name, classes[int(label)], classes[int(shares.argmax())], *numbers])
-    write_atomic(out / TESTED, text.getvalue())
+    whole = METHODS[run.method].start == "teacher"
+    save(out, main, describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"]))
+    shares = predict_probabilities(main, data.test.pixels)
+    write_atomic(out / TESTED, predictions_csv(data.test.files, classes, shares, data.test.labels))
     if groups is not None:
         in_test = len({groups[i] for i in data.test_index.tolist()})
-        settings = {**settings, "grouped_by": "patients on one side, as the paths tell", "test_groups": in_test}
-    record = {**settings, **outcome(result, data), "command": "dmws-lite train FOLDER --out RUNFOLDER"}
+        settings = {**settings, "grouped_by": "patients on one side, as their paths say", "test_groups": in_test}
+    record = {**settings, **trained.record}
     write_model_card(out / MODEL_CARD, record, data)
     write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
     (out / CHECKPOINT).unlink(missing_ok=True)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from scipy import stats
 
 from ..distillation.strategies import STRATEGIES
 from ..teachers.pairs import PAIRS
-from .methods import METHODS, WITH_AUXILIARY
+from .methods import METHODS
 from .statistics import Summary, paired_difference, summarise
 
 Record = Mapping[str, object]
@@ -28,7 +28,8 @@ _TASK = ("dataset", "pair", "fraction", "size", "epochs", "steps", "batch_size",
 class Variant:
     """Everything that a comparison changes on purpose: how the students start and how main is taught.
 
-    alpha, beta and tau are those of the run where they count, and ``None`` where the strategy does not look at them.
+    alpha, beta and tau are those of the run where they count, and ``None`` where the strategy does not read them;
+    options are those of the strategy that are not its authors' choice.
     """
 
     method: str
@@ -37,20 +38,24 @@ class Variant:
     alpha: float | None = None
     beta: float | None = None
     tau: float | None = None
+    options: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def of(cls, record: Record) -> Variant:
         """Return the variant of a record."""
-        method = record["method"]
-        strategy = record.get("strategy") or ("skd" if method in WITH_AUXILIARY else "labels")
-        weighs = strategy in ("skd", "hybrid")
+        method = METHODS[record["method"]]
+        strategy = record.get("strategy") or method.strategy
+        kind = STRATEGIES[strategy]
+        defaults = {field.name: field.default for field in fields(kind)}
+        options = dict(record.get("strategy_options") or {})
         return cls(
-            method,
+            method.name,
             strategy,
-            record.get("rule", "uniform") if method not in ("cm2", "cm3", "cm4", "teacher") else "uniform",
-            record["alpha"] if weighs else None,
-            record["beta"] if method in WITH_AUXILIARY else None,
-            record["tau"] if weighs else None,
+            record.get("rule", "uniform") if method.selects else "uniform",
+            record["alpha"] if "alpha" in kind.paper_options else None,
+            record["beta"] if method.has_auxiliary else None,
+            record["tau"] if "tau" in kind.paper_options else None,
+            tuple(sorted((name, value) for name, value in options.items() if value != defaults[name])),
         )
 
     def key(self, pair: str) -> str:
@@ -63,6 +68,7 @@ class Variant:
             value = getattr(self, name)
             if value is not None and value != choice:
                 words.append(f"{name}={value:g}" if isinstance(value, float) else str(value))
+        words += [f"{name}={value:g}" for name, value in self.options]
         return " ".join(words)
 
 
@@ -102,7 +108,7 @@ def group_records(records: Sequence[Record]) -> list[Group]:
     """
     groups: dict[tuple, Group] = {}
     for record in records:
-        task = {name: record.get(name, 0) for name in _TASK}
+        task = {name: record.get(name, 0) for name in _TASK} | {"classes": len(record.get("classes", ())) or None}
         variant = Variant.of(record)
         group = groups.setdefault((*task.values(), variant), Group(task, variant))
         if record["seed"] in group.by_seed:
@@ -116,7 +122,7 @@ def group_records(records: Sequence[Record]) -> list[Group]:
         numbers = [-1.0 if x is None else x for x in (v.alpha, v.beta, v.tau)]
         plain = v.strategy in ("skd", "labels") and group.key == v.method
         task = (t["dataset"], t["pair"], t["size"], t["split_rule"], t["fraction"], t["steps"], t["epochs"])
-        return (*task, not plain, order[v.method], strategies[v.strategy], v.rule, *numbers)
+        return (*task, not plain, order[v.method], strategies[v.strategy], v.rule, *numbers, v.options)
 
     return sorted(groups.values(), key=rank)
 
@@ -154,12 +160,12 @@ class Difference:
     def verdict(self) -> str:
         """Say what the interval allows to say, and no more."""
         if self.summary.n < 2:
-            return "one seed: nothing can be said"
+            return "one seed: no conclusion"
         if self.summary.sd < 1e-12:  # equal differences have no spread to judge by: their interval has no width
-            return "not told apart"
+            return "inconclusive"
         if self.summary.low > 0:
             return "higher"
-        return "lower" if self.summary.high < 0 else "not told apart"
+        return "lower" if self.summary.high < 0 else "inconclusive"
 
 
 def difference(first: Group, second: Group, metric: str = "accuracy") -> Difference | None:
@@ -182,7 +188,7 @@ def difference(first: Group, second: Group, metric: str = "accuracy") -> Differe
 
 
 def is_flat(group: Group, share: float = 0.2, tolerance: float = 0.05) -> bool:
-    """Tell whether the cross-entropy on the training images had stopped to fall at the end of the runs.
+    """Tell whether the cross-entropy on the training images had stopped falling by the end of the runs.
 
     The mean over the last fifth of the epochs is compared with the fifth before it. Under a cosine schedule the loss
     always calms down at the end; flat here means that it fell by less than ``tolerance`` nats.

@@ -407,7 +407,7 @@ def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
                 Image.new("L", (40, 40), shade).save(tmp_path / "in" / "ab"[k] / f"p{person + 6 * k}-{scan}.png")
     command = ["train", str(tmp_path / "in"), "--out", str(tmp_path / "out"), *QUICK, "--patient", r"p\d+"]
     assert main([*command, "--split-rule", "random"]) == 2
-    assert "--split-rule random tears apart" in capsys.readouterr().err
+    assert "--split-rule random would split patients" in capsys.readouterr().err
     assert main(command) == 0
     answer = capsys.readouterr()
     assert "patients: each on one side" in answer.out
@@ -416,7 +416,7 @@ def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
     assert len(tested) == 2 * len(people) > 0, "both scans of a patient are in the test, or none"
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["test_groups"] == len(people) and record["patient"] == r"p\d+"
-    assert "patients on one side, as the paths tell" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "patients on one side, as their paths say" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert main(command[:-2]) == 2
     assert r"patient was p\d+, now not given" in capsys.readouterr().err
     assert main([*command[:-1], "scan(x"]) == 2
@@ -431,7 +431,7 @@ def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp
     assert main(["predict", str(out), str(strangers)]) == 2
     assert "its training is not finished" in capsys.readouterr().err
     assert main(longer) == 0
-    assert "going on with the run that was begun" in capsys.readouterr().out
+    assert "resuming the run begun" in capsys.readouterr().out
     whole = tmp_path / "whole"
     assert main([word if word != str(out) else str(whole) for word in longer]) == 0
     first, second = (json.loads((folder / "record.json").read_text()) for folder in (out, whole))

@@ -92,11 +92,7 @@ def test_modes_are_counted_by_class_and_the_best_guess_is_right(planted):
 def test_stored_facts_agree_with_the_data_card(root):
     facts = read_facts()
     assert sum(sum(row.values()) for row in facts["modes"].values()) == facts["images"] >= facts["distinct"]
-    assert (
-        facts["date"]
-        and facts["versions"]
-        and facts["command"].startswith("python ")
-    )
+    assert facts["date"] and facts["versions"] and facts["command"].startswith("python ")
     card = (root / "book" / "data_cards.md").read_text(encoding="utf-8")
     for row in facts["modes"].values():
         assert all(f"{n:,}" in card for n in row.values())

@@ -152,7 +152,8 @@ def test_everything_the_package_imports_is_declared() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         for name, at_once in outside_imports(path):
             distribution = DISTRIBUTIONS.get(name, name).lower()
-            # dmws_lite.classroom.widgets as a whole needs its extra, and nothing else of the package imports it at once.
+            # dmws_lite.classroom.widgets as a whole needs its extra, and nothing else of the package imports it at
+            # once.
             allowed = needed if at_once and path.parent.name != "widgets" else needed | extra
             assert distribution in allowed, f"{path.relative_to(ROOT)} imports {name}, not declared in pyproject.toml"
 

@@ -1,7 +1,7 @@
 """How the main student is taught: one file per strategy, one line here.
 
-A strategy is a small object over pure losses that :func:`dmws_lite.training.fit.fit` asks once per step. To add one, write
-a file like ``pskd.py`` and add its line to :data:`STRATEGIES`.
+A strategy is a small object over pure losses that :func:`dmws_lite.training.fit.fit` asks once per step. To add one,
+write a file like ``pskd.py`` and add its line to :data:`STRATEGIES`.
 
 >>> make_strategy("label_smoothing").settings()
 {'strategy': 'LabelSmoothing', 'smoothing': 0.1}
@@ -10,6 +10,7 @@ a file like ``pskd.py`` and add its line to :data:`STRATEGIES`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -41,6 +42,15 @@ def check_strategy(name: str) -> None:
         raise ValueError(f"strategy={name!r} is unknown; choose one of {', '.join(STRATEGIES)}")
 
 
+def check_options(name: str, options: Mapping[str, object]) -> None:
+    """Raise ``ValueError`` unless the strategy has all these options."""
+    known = {field.name for field in dataclasses.fields(STRATEGIES[name])} - {"frozen"}
+    if strangers := set(options) - known:
+        raise ValueError(
+            f"strategy {name!r} has no {sorted(strangers)[0]!r}; it has {', '.join(sorted(known)) or 'none'}"
+        )
+
+
 def make_strategy(name: str, frozen: nn.Module | None = None, **numbers: float) -> Strategy:
     """Make a strategy by name.
 
@@ -54,11 +64,7 @@ def make_strategy(name: str, frozen: nn.Module | None = None, **numbers: float) 
     """
     check_strategy(name)
     kind = STRATEGIES[name]
-    known = {field.name for field in dataclasses.fields(kind)} - {"frozen"}
-    if strangers := set(numbers) - known:
-        raise ValueError(
-            f"strategy {name!r} has no {sorted(strangers)[0]!r}; it has {', '.join(sorted(known)) or 'none'}"
-        )
+    check_options(name, numbers)
     if bool(kind.needs) != (frozen is not None):
         what = {"self": "the same student, trained with labels only", "teacher": "the fine-tuned teacher"}
         told = f"needs a frozen network ({what[kind.needs]})" if kind.needs else "takes no frozen network"
@@ -66,4 +72,4 @@ def make_strategy(name: str, frozen: nn.Module | None = None, **numbers: float) 
     return kind(frozen, **numbers) if kind.needs else kind(**numbers)
 
 
-__all__ = ["STRATEGIES", "Batch", "Strategy", "check_strategy", "make_strategy"]
+__all__ = ["STRATEGIES", "Batch", "Strategy", "check_options", "check_strategy", "make_strategy"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -43,10 +44,12 @@ class Strategy:
         uses_auxiliary: the loss reads ``batch.aux_logits``; the run needs an auxiliary student.
         needs: ``""``, or which frozen network the constructor must be given as ``frozen``: ``"self"`` (the same
             student, trained with labels only) or ``"teacher"`` (the whole teacher, fine-tuned on the same images).
+        paper_options: those of its options that are the paper's own alpha and tau, which a run holds itself.
     """
 
     uses_auxiliary = False
     needs = ""
+    paper_options: ClassVar[tuple[str, ...]] = ()
 
     def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
         """Prepare for a run: the training labels in their order, the number of classes, the length."""

@@ -25,6 +25,7 @@ class Hybrid(FrozenTeacher):
 
     alpha: float = 0.6
     tau: float = 3.0
+    paper_options = ("alpha", "tau")
     needs = "teacher"
 
     def __post_init__(self) -> None:

@@ -12,7 +12,8 @@ from .base import Batch, Strategy
 
 @dataclass
 class SelfDistillation(Strategy):
-    """Equation 5, ``alpha * CE + (1 - alpha) * tau**2 * KL(auxiliary || main)``: :func:`dmws_lite.distillation.loss.skd_loss`.
+    """Equation 5, ``alpha * CE + (1 - alpha) * tau**2 * KL(auxiliary || main)``:
+    :func:`dmws_lite.distillation.loss.skd_loss`.
 
     Attributes:
         alpha: weight of the cross-entropy, in [0, 1].
@@ -21,6 +22,7 @@ class SelfDistillation(Strategy):
 
     alpha: float = 0.6
     tau: float = 3.0
+    paper_options = ("alpha", "tau")
     uses_auxiliary = True
 
     def __post_init__(self) -> None:
