@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
 
-from ..distillation.strategies import STRATEGIES
+from ..distillation.strategies import STRATEGIES, strategy_options
 from ..teachers.pairs import PAIRS
 from .methods import METHODS
 from .statistics import Summary, paired_difference, summarise
@@ -45,17 +45,16 @@ class Variant:
         """Return the variant of a record."""
         method = METHODS[record["method"]]
         strategy = record.get("strategy") or method.strategy
-        kind = STRATEGIES[strategy]
-        defaults = {field.name: field.default for field in fields(kind)}
+        known = strategy_options(strategy)
         options = dict(record.get("strategy_options") or {})
         return cls(
             method.name,
             strategy,
             record.get("rule", "uniform") if method.selects else "uniform",
-            record["alpha"] if "alpha" in kind.paper_options else None,
+            record["alpha"] if "alpha" in known and known["alpha"].paper else None,
             record["beta"] if method.has_auxiliary else None,
-            record["tau"] if "tau" in kind.paper_options else None,
-            tuple(sorted((name, value) for name, value in options.items() if value != defaults[name])),
+            record["tau"] if "tau" in known and known["tau"].paper else None,
+            tuple(sorted((name, value) for name, value in options.items() if value != known[name].default)),
         )
 
     def key(self, pair: str) -> str:

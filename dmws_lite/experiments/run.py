@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from ..distillation.strategies import STRATEGIES, check_options
+from ..distillation.strategies import STRATEGIES, check_strategy_options, strategy_options
 from ..selection.rules import check_rule
 from ..teachers.pairs import PAIRS
 from ..training.config import TrainConfig
@@ -108,9 +108,9 @@ class Run:
                 f"method={self.method!r} with strategy={self.strategy!r}: the strategy {remedy} an auxiliary"
             )
         for name in dict(self.strategy_options):
-            if name in strategy.paper_options:
+            if name in self._paper_options:
                 raise ValueError(f"strategy_options has {name!r}, which is a setting of the run itself: set {name}=")
-        check_options(self.strategy_name, dict(self.strategy_options))
+        check_strategy_options(self.strategy_name, dict(self.strategy_options))
         self.config(1)  # the numbers that training checks
 
     @property
@@ -121,8 +121,11 @@ class Run:
     @property
     def options(self) -> dict[str, float]:
         """The options that the strategy is made with: the run's alpha and tau where it reads them, and its own."""
-        paper = {name: getattr(self, name) for name in STRATEGIES[self.strategy_name].paper_options}
-        return {**paper, **dict(self.strategy_options)}
+        return {**{name: getattr(self, name) for name in self._paper_options}, **dict(self.strategy_options)}
+
+    @property
+    def _paper_options(self) -> list[str]:
+        return [name for name, option in strategy_options(self.strategy_name).items() if option.paper]
 
     def settings(self) -> dict[str, object]:
         """Return every setting as plain numbers, text and mappings, as a record holds them."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import html
 import io
-import re
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
