@@ -8,6 +8,10 @@ main, aux, report = dual_students(teacher, lambda: make_student("convnext_pocket
 result = fit(main, aux, data, TrainConfig(epochs=60, alpha=0.6, beta=0.9, tau=3.0))
 """
 
+from .resources import wait_politely
+
+wait_politely()  # before torch is imported, which the rest does
+
 from .data import Images, Split, load_images, split
 from .distill import half_life, remaining_share, skd_loss, soften, update_auxiliary
 from .evaluation import evaluate, summarise

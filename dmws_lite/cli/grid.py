@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ..experiments import Run, read_records, run_of
 from ..grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
-from ..resources import data_path
+from ..resources import available_processors, data_path
 from .common import DONE, FAILED, STOPPED, add_command, columns, duration
 
 _GRID = "name of a grid (`dmws-lite grids` lists them), or a YAML file of your own"
@@ -100,8 +100,11 @@ def run_command(given: argparse.Namespace) -> int:
     grid = read_grid(given.grid)
     out = given.out or records_folder(given.grid, grid)
     if given.threads is not None:
-        if given.threads < 1:
-            raise ValueError(f"--threads {given.threads} is out of range; give at least 1")
+        processors = available_processors()
+        if not 1 <= given.threads <= processors:
+            raise ValueError(
+                f"--threads {given.threads} is out of range; give 1 to {processors}, the processors of this machine"
+            )
         torch.set_num_threads(given.threads)
     if given.dry_run:
         return _dry_run(grid, out, given.data, given.share)
