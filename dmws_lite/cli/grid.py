@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from .._system import data_path
+from .._system import available_processors, data_path
 from ..experiments.grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
 from ..experiments.records import read_records, run_of
 from ..experiments.run import Run
@@ -101,8 +101,11 @@ def run_command(given: argparse.Namespace) -> int:
     grid = read_grid(given.grid)
     out = given.out or records_folder(given.grid, grid)
     if given.threads is not None:
-        if given.threads < 1:
-            raise ValueError(f"--threads {given.threads} is out of range; give at least 1")
+        processors = available_processors()
+        if not 1 <= given.threads <= processors:
+            raise ValueError(
+                f"--threads {given.threads} is out of range; give 1 to {processors}, the processors of this machine"
+            )
         torch.set_num_threads(given.threads)
     if given.dry_run:
         return _dry_run(grid, out, given.data, given.share)

@@ -16,8 +16,8 @@ from dmws_lite.classroom.widgets.ablation import (
     verdict_words,
 )
 from dmws_lite.experiments.compare import difference, find, group_records
-from dmws_lite.experiments.records import read_records
 from dmws_lite.experiments.methods import METHODS
+from dmws_lite.experiments.records import read_records
 from dmws_lite.figures.style import method_style
 
 NAME = "ablation-explorer"
