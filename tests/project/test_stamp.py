@@ -50,7 +50,7 @@ class Place:
         (self.modules / "pip" / "__init__.py").touch()
         (self.modules / "pip" / "__main__.py").write_text(PIP)
         (self.modules / "torch.py").write_text(TORCH)
-        for name in ("timm", "sklearn", "matplotlib", "anywidget"):
+        for name in ("timm", "sklearn", "matplotlib", "anywidget", "lazy_loader", "pandas", "tabulate"):
             self.install(name)
 
     def install(self, name: str) -> None:
