@@ -42,8 +42,7 @@ sys.path += [str(p) for p in Path.cwd().parents if (p / "dmws_lite/cli").is_dir(
 wheel = max(Path.cwd().glob("dmws_lite-*.whl"), default=None)
 source = wheel.as_uri() if wheel else "git+{url}"
 needed = {{"dmws_lite": f"dmws_lite[widgets] @ {{source}}", "sklearn": "scikit-learn"}}
-others = ("timm", "matplotlib", "anywidget", "lazy_loader", "pandas", "tabulate")
-needed |= {{name: name for name in others}}
+needed |= {{n: n for n in "timm matplotlib anywidget lazy_loader pandas tabulate".split()}}
 missing = [needed[name] for name in needed if importlib.util.find_spec(name) is None]
 pip = [sys.executable, "-m", "pip", "install", "--quiet", *missing]
 if missing and subprocess.run(pip).returncode:

@@ -155,7 +155,7 @@ def test_what_the_cell_looks_for_brings_everything_that_the_package_needs() -> N
     """A clone is used without pip, so its requirements have to come with those few that the cell installs."""
     found: set[str] = set()
     names = ["timm", "scikit-learn", "matplotlib", "anywidget", "lazy_loader", "pandas", "tabulate"]
-    assert all(f'"{name}"' in SETUP for name in names)
+    assert all(name in SETUP for name in names)
     while names:
         name = canonicalize_name(names.pop())
         if name not in found:
