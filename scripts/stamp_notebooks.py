@@ -41,16 +41,16 @@ from pathlib import Path
 sys.path += [str(p) for p in Path.cwd().parents if (p / "dmws_lite/cli").is_dir()]
 wheel = max(Path.cwd().glob("dmws_lite-*.whl"), default=None)
 source = wheel.as_uri() if wheel else "git+{url}"
-needed = {{"dmws_lite": f"dmws_lite[widgets] @ {{source}}", "sklearn": "scikit-learn"}}
-names = "timm matplotlib anywidget lazy_loader pandas tabulate"
-needed |= {{name: name for name in names.split()}}
-missing = [needed[name] for name in needed if importlib.util.find_spec(name) is None]
+needs = {{"dmws_lite": f"dmws_lite[widgets] @ {{source}}", "sklearn": "scikit-learn"}}
+needs |= {{n: n for n in "timm matplotlib anywidget lazy_loader pandas tabulate".split()}}
+missing = [needs[name] for name in needs if importlib.util.find_spec(name) is None]
 pip = [sys.executable, "-m", "pip", "install", "--quiet", *missing]
 if missing and subprocess.run(pip).returncode:
     advice = "put its wheel beside this notebook, or run python make.py lab in a clone"
     raise ImportError(f"dmws_lite could not be installed: {{advice}}")
 importlib.invalidate_caches()
 import dmws_lite  # before torch: it also sets how torch's threads wait
+
 print("dmws_lite", dmws_lite.__version__)
 import torch
 
