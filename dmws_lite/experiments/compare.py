@@ -1,6 +1,6 @@
-"""What the records say: means with intervals, and paired differences between methods on the same splits.
+"""Means with intervals, and paired differences between methods on the same splits, computed from records.
 
-Nothing here trains, and nothing is typed in: every number is computed from records, one per seed.
+Nothing here trains: every number comes from records, one per seed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from .methods import METHODS
 from .statistics import Summary, paired_difference, summarise
 
 Record = Mapping[str, object]
+
+INCONCLUSIVE = "inconclusive"  # the interval contains 0, which does not mean that the two are equal
 
 # What makes two runs the same task: only then may their accuracies be compared or averaged.
 # The device decides seconds, not accuracies: machines may share a comparison.
@@ -134,8 +136,8 @@ def find(groups: Sequence[Group], key: str, **task: object) -> Group | None:
     """
     found = [g for g in groups if g.key == key and all(g.task[name] == value for name, value in task.items())]
     if len(found) > 1:
-        told = sorted({f"{n}={g.task[n]}" for g in found for n in g.task if len({str(h.task[n]) for h in found}) > 1})
-        raise ValueError(f"{key!r} was run in several settings; name one of {', '.join(told)}")
+        settings = {f"{n}={g.task[n]}" for g in found for n in g.task if len({str(h.task[n]) for h in found}) > 1}
+        raise ValueError(f"{key!r} was run in several settings; name one of {', '.join(sorted(settings))}")
     return found[0] if found else None
 
 
@@ -157,21 +159,21 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Say what the interval allows to say, and no more."""
+        """The conclusion that the interval allows: higher, lower or inconclusive."""
         if self.summary.n < 2:
             return "one seed: no conclusion"
         if self.summary.sd < 1e-12:  # equal differences have no spread to judge by: their interval has no width
-            return "inconclusive"
+            return INCONCLUSIVE
         if self.summary.low > 0:
             return "higher"
-        return "lower" if self.summary.high < 0 else "inconclusive"
+        return "lower" if self.summary.high < 0 else INCONCLUSIVE
 
 
 def difference(first: Group, second: Group, metric: str = "accuracy") -> Difference | None:
     """Compare two variants over the seeds that both have; ``None`` where they share no seed.
 
     Raises:
-        ValueError: a shared seed does not mean a shared split.
+        ValueError: the two were run on different splits under one seed.
     """
     seeds = sorted(first.by_seed.keys() & second.by_seed.keys())
     if not seeds:
@@ -190,7 +192,7 @@ def is_flat(group: Group, share: float = 0.2, tolerance: float = 0.05) -> bool:
     """Tell whether the cross-entropy on the training images had stopped falling by the end of the runs.
 
     The mean over the last fifth of the epochs is compared with the fifth before it. Under a cosine schedule the loss
-    always calms down at the end; flat here means that it fell by less than ``tolerance`` nats.
+    always levels off at the end; flat here means that it fell by less than ``tolerance`` nats.
 
     Args:
         group: repeats of a variant.

@@ -1,7 +1,7 @@
-"""Runs as records: what was asked, what came out, with what, when. The book's tables are made from these files.
+"""A run, fully described: its settings, checked, and a name that is a hash over all of them.
 
-A :class:`Run` is a full description, :func:`execute` carries it out, and the record that comes back is one JSON file
-named by a hash of the description. :mod:`dmws_lite.experiments.grids` makes many.
+:func:`dmws_lite.experiments.execute.execute` carries a run out and returns its record, which is kept as one JSON file
+under the run's name. :mod:`dmws_lite.experiments.grids` describes many runs in a few lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from .methods import METHODS
 
 # Settings that came after the first records: at these values they are left out of the hash, so old names stay valid.
 LATER_SETTINGS = {"steps": 0, "strategy": "", "measurements": 10, "strategy_options": {}}
-
 
 Options = tuple[tuple[str, float], ...]
 
@@ -44,17 +43,17 @@ class Run:
         fraction: share of the training part that is used, in (0, 1].
         seed: of split, initialisation, order and augmentation.
         size: image side in pixels.
-        epochs: passes over the training images; 0 where ``steps`` says how long.
-        batch_size: images per step.
-        learning_rate: peak.
-        alpha: weight of the cross-entropy.
-        beta: share that the auxiliary keeps.
-        tau: temperature.
+        epochs: passes over the training images; 0 where ``steps`` sets the length.
+        batch_size: images per step, at least 2.
+        learning_rate: peak learning rate of AdamW, > 0.
+        alpha: weight of the cross-entropy, in [0, 1] (equation 5).
+        beta: share that the auxiliary keeps per step, in [0, 1] (equation 7).
+        tau: temperature, in (0, 100] (equations 1 and 2).
         rule: rule of element selection.
         split_rule: ``"grouped"`` keeps identical files on one side, ``"random"`` is the paper's split.
-        steps: at least this many optimiser steps, rounded up to whole epochs; 0 where ``epochs`` says how long.
-        strategy: one of ``dmws_lite.distillation.strategies.STRATEGIES``; "" for equation 5 where the method has an
-            auxiliary and labels only where it has none.
+        steps: at least this many optimiser steps, rounded up to whole epochs; 0 where ``epochs`` sets the length.
+        strategy: one of ``dmws_lite.distillation.strategies.STRATEGIES``; "" for equation 5 if the method has an
+            auxiliary, and labels only if it has none.
         measurements: how often the test images are measured during the run, for the curve.
         strategy_options: options of the strategy other than the paper's alpha and tau, such as ``{"smoothing": 0.2}``;
             a mapping is turned into sorted pairs, so that equal runs are equal.

@@ -1,4 +1,4 @@
-"""A small table that a browser, a screen reader, a terminal and a spreadsheet can all read."""
+"""Tables of results, and the one renderer of tables: HTML for pages and screen readers, Markdown, text for spreadsheets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..images.sets import set_label
-from .compare import Difference, Group, Record, difference, find, group_records
+from .compare import INCONCLUSIVE, Difference, Group, Record, difference, find, group_records
 from .statistics import Summary, holm, paired_difference
 
 NOT_MEASURED = "not measured"
-INCONCLUSIVE = "inconclusive"  # an interval that contains 0: neither higher nor lower, which is not the same as equal
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def _columns(groups: Sequence[Group]) -> list[dict[str, object]]:
 
 
 def task_label(task: Mapping[str, object], others: Sequence[Mapping[str, object]] = ()) -> str:
-    """Name a task: data set and fraction, and whatever else tells it from the others."""
+    """Name a task: data set and fraction, and whatever else sets it apart from the others."""
     words = [set_label(str(task["dataset"]), task.get("classes")), f"{task['fraction']:.0%}"]
     differs = {name for name in task if len({str(o[name]) for o in others}) > 1}
     if "pair" in differs:
@@ -218,7 +217,7 @@ def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]]
     notes = (
         "Mean difference of test accuracy on the same splits with its 95% t interval over seeds, which is not adjusted "
         f"for the number of rows. The p value is adjusted for the rows of this table (paired t test, Holm, {tests} "
-        "comparisons). The last column repeats whether the interval contains 0.",
+        "comparisons). The last column says on which side of 0 the interval lies.",
     )
     header = ("Task", "Difference", "Mean and 95% interval", "Seeds", "Adjusted p", "First is")
     return Table(title, header, tuple(rows), notes)
@@ -249,7 +248,7 @@ def all_differences(
 
 
 def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, str]], title: str) -> Table:
-    """Count, over all tasks, what the intervals of a difference say: one row per question.
+    """Count how often the intervals of a difference were higher, lower or inconclusive: one row per question.
 
     Args:
         records: the runs.
@@ -264,7 +263,7 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
         asked = [(d, p) for (other, d), p in zip(everything, adjusted) if other == pair]
         counts = [sum(d.verdict == verdict for d, _ in asked) for verdict in ("higher", "lower", INCONCLUSIVE)]
         means = [d.summary.mean for d, _ in asked]
-        spread = f"{min(means):+.3f} to {max(means):+.3f}" if means else "not measured"
+        spread = f"{min(means):+.3f} to {max(means):+.3f}" if means else NOT_MEASURED
         sure = sum(p < 0.05 for _, p in asked)
         cells = [Cell(text, head=True), Cell(" − ".join(pair)), Cell(str(len(asked))), *(Cell(str(c)) for c in counts)]
         rows.append((*cells, Cell(spread), Cell(str(sure))))
@@ -280,8 +279,8 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
     )
     notes = (
         "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
-        f"seeds excludes 0. The last column counts what is left after Holm's adjustment for all {len(everything)} "
-        "comparisons here. With so few seeds hardly any effect can pass it, so a 0 there is no evidence of no effect.",
+        f"seeds excludes 0. The last column counts what remains after Holm's adjustment for all {len(everything)} "
+        "comparisons here. With so few seeds hardly any effect can pass it, so a 0 there does not show that there is no effect.",
     )
     return Table(title, header, tuple(rows), notes)
 
