@@ -1,4 +1,4 @@
-"""Tables of results, and the one renderer of tables: HTML for pages and screen readers, Markdown, text for spreadsheets."""
+"""Tables of results, and the one renderer of tables: HTML, Markdown and comma-separated text."""
 
 from __future__ import annotations
 
@@ -279,8 +279,8 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
     )
     notes = (
         "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
-        f"seeds excludes 0. The last column counts what remains after Holm's adjustment for all {len(everything)} "
-        "comparisons here. With so few seeds hardly any effect can pass it, so a 0 there does not show that there is no effect.",
+        f"seeds excludes 0. The last column counts what remains after Holm's adjustment for {len(everything)} "
+        "comparisons. With so few seeds hardly any effect can pass it, so a 0 there does not rule an effect out.",
     )
     return Table(title, header, tuple(rows), notes)
 
