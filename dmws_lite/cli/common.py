@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, and a parser that says an error in one line."""
+"""What all commands share: exit codes, and a parser that reports an error in one line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
 EXIT_CODES = """\
 exit codes:
-  0    all done
-  1    a part failed (a run, an image to predict); it is named, the rest is done
-  2    an error: one line on stderr that begins with "error:" says which
+  0    success
+  1    something failed (a run, an image to predict) and is named; the rest was done
+  2    an error, explained in one line on stderr that begins with "error:"
   130  stopped with Ctrl-C"""
 
 NOT_A_DEVICE = "note: teaching material, not a medical device; do not use it for decisions about patients"
@@ -30,7 +30,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is a ``ValueError``, so that all errors are said in one place."""
+    """A parser that raises ``ValueError``, so that all errors are reported in one place."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; see {self.prog} --help")
@@ -75,7 +75,7 @@ def key_value(text: str) -> tuple[str, object]:
 
 
 def duration(seconds: float) -> str:
-    """Say a time roughly: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    """Return a rough duration: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

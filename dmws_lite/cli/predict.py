@@ -1,4 +1,4 @@
-"""``predict``: what a trained student says about images."""
+"""``predict``: classify images with a trained student."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "predict",
         predict_command,
         """
-        Say which class images belong to, with a network of `dmws-lite train`.
+        Classify images with a network trained by `dmws-lite train`.
 
-        IMAGES are files and folders; folders are searched with all that is below them. They are read as in training:
-        any format that Pillow reads, grey or colour, 8 or 16 bits. The answer is a CSV with one row per image: file,
-        predicted class, and the probability of each class. A file that cannot be read is named on stderr.
+        IMAGES are files and folders; folders are searched at every depth. Images are read as they were in training:
+        any format that Pillow reads, in grey or colour, with 8 or 16 bits. The output is a CSV with one row per image:
+        file, predicted class, and the probability of each class. Files that cannot be read are named on stderr.
         """,
         """
         dmws-lite predict runs/mine scan.png other.tif
@@ -78,7 +78,7 @@ def predict_command(given: argparse.Namespace) -> int:
 
 
 def _find(given: Sequence[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Return the images among files and folders, each once, and what is none with the reason."""
+    """Return the images among files and folders, each once, and the other paths with the reason."""
     suffixes, _ = readable_formats()
     found: dict[Path, None] = {}
     failed = []
