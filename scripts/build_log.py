@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
-EXECUTED = re.compile(r"(?P<path>.+\.ipynb): Executed notebook in (?P<seconds>[\d.]+) seconds \[mystnb\]")
+EXECUTED = re.compile(r"(?P<path>.+\.(?:ipynb|md)): Executed notebook in (?P<seconds>[\d.]+) seconds \[mystnb\]")
 _PAGE = r"\[ *\d+%\] \S+(?: \.\. \S+)?"  # the progress of a list: "[ 33%] book/intro"
 # What Jupyter Book and Sphinx say when all is well. A line is left out only if one of these matches it from its first
 # character to its last: what no one foresaw is shown.
@@ -23,6 +23,7 @@ ROUTINE = [
     r"Running Sphinx v\S+",
     r"loading translations \[\w+\]\.\.\. done",
     r"making output directory\.\.\. done",
+    r"\[etoc\] Excluded \d+ extra file\(s\) not in toc",
     r"\[etoc\] Changing master_doc to '.*'",
     r"\[etoc\] missing index\.html written as redirect to '.*'",
     r"myst v\S+: MdParserConfig\(.*\)",
@@ -42,8 +43,8 @@ ROUTINE = [
     r"dumping (search index in English \(code: en\)|object inventory)\.\.\. done",
     r"build succeeded\.",
     r"The HTML pages are in .+\.",
-    r".+\.ipynb: Executing notebook using \w+ CWD \[mystnb\]",
-    r".+\.ipynb: Cached executed notebook: ID=\d+ \[mystnb\]",
+    r".+\.(ipynb|md): Executing notebook using \w+ CWD \[mystnb\]",
+    r".+\.(ipynb|md): Cached executed notebook: ID=\d+ \[mystnb\]",
     r"Finished generating HTML for book\.",
     r"Your book's HTML pages are here:",
     r"You can look at your book by opening this file in a browser:",
