@@ -1,13 +1,14 @@
 """Labelled images in memory, and splits of them that do not leak.
 
-``load.py`` reads or generates a set, ``splits.py`` divides it.
+``load.py`` reads or generates a data set, ``splits.py`` splits it.
 
 * ``dataset.py``: the images as arrays
-* ``splits.py``: training and test part, by file or by patient
+* ``splits.py``: training and test part, split by file or by patient
 * ``load.py``: one function for every source
-* ``class_folders.py``: where the images of a folder are, and which class each belongs to
+* ``sets.py``: the registry of named data sets
+* ``class_folders.py``: find the images below a folder and the class of each
 * ``medmnist.py``: the small sets of MedMNIST
-* ``decode.py``: from a file to an array, whatever its mode and depth
-* ``augment.py``: from stored pixels to what a network sees
+* ``decode.py``: from a file of any colour mode and bit depth to an array
+* ``augment.py``: from stored pixels to network inputs
 * ``phantoms/``: generated images of three modalities
 """

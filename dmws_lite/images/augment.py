@@ -1,4 +1,4 @@
-"""From stored pixels to what a network sees: device, normalisation, augmentation. No file is touched here."""
+"""From stored pixels to network inputs: normalisation and augmentation. Works on tensors only, never on files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def input_statistics(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Ask a model which mean and standard deviation its inputs have (of pixels in 0 .. 1, per colour).
+    """Return the mean and standard deviation that a model expects its inputs to be normalised with.
 
-    timm models and this project's students carry them in ``pretrained_cfg``; ImageNet's stand in for others.
+    timm models and this project's students carry both in ``pretrained_cfg``; for other models ImageNet's are used.
+
+    Returns:
+        Mean and standard deviation, each with one number per colour channel, for pixels in [0, 1].
     """
     cfg = getattr(model, "pretrained_cfg", None) or {}
     return tuple(cfg.get("mean") or IMAGENET_MEAN), tuple(cfg.get("std") or IMAGENET_STD)
@@ -21,12 +24,12 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     """Turn stored pixels into network inputs.
 
     Args:
-        pixels: ``uint8``, ``(N, H, W)`` grey or ``(N, 3, H, W)`` colour; grey is repeated in three colours.
-        mean: per colour, of pixels in 0 .. 1.
-        std: per colour.
+        pixels: ``uint8``, ``(N, H, W)`` grey or ``(N, 3, H, W)`` colour; grey is repeated over the three channels.
+        mean: one number per colour channel, for pixels in [0, 1].
+        std: one number per colour channel, for pixels in [0, 1].
 
     Returns:
-        ``float32`` of shape ``(N, 3, H, W)``, channels last in memory (convolutions run faster so).
+        ``float32`` of shape ``(N, 3, H, W)``, stored channels-last, which makes convolutions faster.
     """
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(1).expand(-1, 3, -1, -1)
@@ -36,32 +39,35 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
 
 def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.08, flip: bool = True) -> Tensor:
-    """Move each image of a batch by a random offset, mirrored at the border, and flip half of them left to right.
+    """Shift each image of a batch by a random offset, reflecting at the border, and mirror about half of them.
 
-    One indexing operation on ``uint8``, so it costs next to nothing. The random numbers are drawn on the CPU, so a run
-    sees the same augmentation on every device.
+    It is one indexing operation on ``uint8`` and so costs next to nothing. The random numbers are drawn on the CPU, so
+    a run sees the same augmentation on every device.
 
     Args:
         pixels: ``uint8`` batch, ``(N, H, W)`` or ``(N, 3, H, W)``.
-        generator: CPU generator; its state is what a checkpoint keeps.
-        shift: largest offset as a share of the image side, in [0, 0.5).
-        flip: mirror left to right with probability one half.
+        generator: CPU generator; a checkpoint stores its state.
+        shift: largest offset as a fraction of the image side, in [0, 0.5).
+        flip: mirror each image left to right with probability 0.5.
+
+    Returns:
+        A batch of the same shape and type.
     """
     n, (height, width) = len(pixels), pixels.shape[-2:]
 
-    def reach(size: int) -> Tensor:
-        most = int(shift * size)
-        offset = torch.randint(-most, most + 1, (n, 1), generator=generator)
+    def shifted_index(size: int) -> Tensor:
+        largest = int(shift * size)
+        offset = torch.randint(-largest, largest + 1, (n, 1), generator=generator)
         index = (torch.arange(size) + offset).abs()
         return torch.where(index >= size, 2 * (size - 1) - index, index)
 
-    rows, columns = reach(height), reach(width)
+    rows, columns = shifted_index(height), shifted_index(width)
     if flip:
         mirrored = torch.rand(n, 1, generator=generator) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
     rows, columns = rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]
-    number = torch.arange(n, device=pixels.device)[:, None, None]
+    image = torch.arange(n, device=pixels.device)[:, None, None]
     if pixels.ndim == 3:
-        return pixels[number, rows, columns]
+        return pixels[image, rows, columns]
     # Advanced indices around a slice put the colour last; move it back.
-    return pixels[number, :, rows, columns].permute(0, 3, 1, 2)
+    return pixels[image, :, rows, columns].permute(0, 3, 1, 2)

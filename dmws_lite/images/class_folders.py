@@ -1,4 +1,4 @@
-"""Where the images of a data set lie: class folders, the Kaggle layouts, and what is passed over."""
+"""Find the images of a data set: class folders, the Kaggle layouts, and the files to ignore."""
 
 from __future__ import annotations
 
@@ -22,29 +22,40 @@ _SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin"})
 
 _MASK_STEM = re.compile(r"^(?P<stem>.+?)[_-]masks?(?:[_-]?\d+)?$", re.IGNORECASE)
 
-_DEPTH = 4  # how far below root a Kaggle set is looked for
+_DEPTH = 4  # how many levels below root a Kaggle set is searched for
 
 
 def plain_tree(base: Path, parts: str | Sequence[str] | None) -> tuple[dict[str, list[Path]], list[str]]:
-    """Return class -> folders for a class-per-folder tree, with or without a train/test level above the classes."""
+    """Find the class folders of a tree, with or without a train/test level above the classes.
+
+    Args:
+        base: folder that holds one folder per class, or one folder per part with the classes below.
+        parts: which parts to read; ``None`` where there is no such level, ``"pool"`` for all of them.
+
+    Returns:
+        Class -> folders, and notes on what was read.
+
+    Raises:
+        ValueError: no folder, fewer than two classes, or ``parts`` does not match the tree.
+    """
     top = _folders(base)
     if not top:
         raise ValueError(
-            f"{base} has no folder in it; images must lie in one folder per class, as in root/<class>/a.png"
+            f"{base} contains no folders; put the images in one folder per class, as in root/<class>/a.png"
         )
     names = {folder.name.lower() for folder in top}
     if names <= _MASK_FOLDERS | {"image", "images"} and names & _MASK_FOLDERS:
         raise ValueError(
-            f"{base} holds images and masks of one class; pass the folder above it, which holds one folder per class"
+            f"{base} holds the images and masks of a single class; pass the folder above, with one folder per class"
         )
     if names <= _PART_NAMES and any(_folders(folder) for folder in top):
-        found = [folder.name for folder in top]
+        part_names = [folder.name for folder in top]
         if parts is None:
             raise ValueError(
-                f"{base} has the parts {', '.join(found)} above its classes; pass parts='pool' to read them as one set "
-                f"(split() divides it anew), or parts={found[0]!r} to read only that one"
+                f"{base} has the parts {', '.join(part_names)} above its classes; pass parts='pool' to read them as "
+                f"one set (split() then makes a new split), or parts={part_names[0]!r} to read only that one"
             )
-        wanted = wanted_parts(found, parts, str(base))
+        wanted = wanted_parts(part_names, parts, str(base))
         notes = [f"parts read as one set: {', '.join(wanted)}"]
         tree = _class_folders([folder for folder in top if folder.name in wanted])
     else:
@@ -53,7 +64,7 @@ def plain_tree(base: Path, parts: str | Sequence[str] | None) -> tuple[dict[str,
     if len(tree) < 2:
         only = next(iter(tree), "none")
         inside = top[0] if len(top) == 1 and len(_folders(top[0])) >= 2 else None
-        hint = f"did you mean root={str(inside)!r}?" if inside else "add a folder for each further class"
+        hint = f"did you mean root={str(inside)!r}?" if inside else "add a folder for each class"
         raise ValueError(f"{base} has {len(tree)} class ({only}), but classification needs at least 2; {hint}")
     return tree, notes
 
@@ -70,48 +81,25 @@ def _class_folders(parents: Iterable[Path]) -> dict[str, list[Path]]:
 def kaggle_tree(
     data_set: DataSet, root: Path, parts: str | Sequence[str] | None
 ) -> tuple[Path, dict[str, list[Path]], list[str]]:
-    """Find a set's layout at ``root`` or up to four levels below it, the shallowest first.
+    """Find a data set's layout at ``root`` or up to four levels below it, the shallowest first.
 
     Args:
         data_set: one with a layout.
-        root: where to look.
-        parts: which of the set's parts; ``None`` or ``"pool"`` for all.
+        root: where to start the search.
+        parts: which of the set's parts to read; ``None`` or ``"pool"`` for all.
 
     Returns:
-        The folder of the set, class -> folders, and sentences on what was read.
+        The folder of the set, class -> folders, and notes on what was read.
 
     Raises:
-        FileNotFoundError: the layout is not there; the message says how to get the set.
-        ValueError: it is there several times, or has no such part.
+        FileNotFoundError: the layout was not found; the message says how to get the set.
+        ValueError: several folders match, or the set has no such part.
     """
+    base, part_classes = _find_layout(data_set, root)
     layout, classes = data_set.layout, data_set.classes
-    level, seen = [root], 0
-    for _ in range(_DEPTH + 1):
-        matches = [(folder, found) for folder in level if (found := _match(folder, data_set))]
-        named = [match for match in matches if match[0].name.lower() == layout.folder.lower()]
-        if len(matches) > 1 and len(named) != 1:
-            raise ValueError(
-                f"{root} holds several folders with the {data_set.title} layout "
-                f"({', '.join(str(folder) for folder, _ in matches)}); pass one of them as root"
-            )
-        if matches:
-            base, found = (named or matches)[0]
-            break
-        level = [child for folder in level for child in _folders(folder)]
-        seen += len(level)
-        if seen > 5000:  # someone passed a home folder or a disk
-            level = []
-    else:
-        zipped = sorted(path.name for path in root.glob("*.zip"))
-        hint = f"there is {zipped[0]}: unzip it first; otherwise " if zipped else ""
-        raise FileNotFoundError(
-            f"no {data_set.title} set at or up to {_DEPTH} levels below {root}: looked for {layout.picture}; {hint}"
-            f"{how_to_get(data_set)}"
-        )
-
     notes: list[str] = []
     if layout.parts:
-        present = [part for part in layout.parts if part in found]
+        present = [part for part in layout.parts if part in part_classes]
         if present:
             wanted = wanted_parts(present, parts, str(base))
             notes.append(f"parts read as one set: {', '.join(wanted)}")
@@ -125,7 +113,7 @@ def kaggle_tree(
         wanted = [""]
     tree: dict[str, list[Path]] = {}
     for part in wanted:
-        for title, folder in found[part].items():
+        for title, folder in part_classes[part].items():
             tree.setdefault(title, []).append(folder)
     absent = [title for title in classes if title not in tree]
     if absent:
@@ -134,24 +122,49 @@ def kaggle_tree(
     return base, tree, notes
 
 
+def _find_layout(data_set: DataSet, root: Path) -> tuple[Path, dict[str, dict[str, Path]]]:
+    """Search level by level for a set's layout; return its folder, and part -> class -> folder (see ``_match``)."""
+    layout, level, seen = data_set.layout, [root], 0
+    for _ in range(_DEPTH + 1):
+        matches = [(folder, tree) for folder in level if (tree := _match(folder, data_set))]
+        named = [match for match in matches if match[0].name.lower() == layout.folder.lower()]
+        if len(matches) > 1 and len(named) != 1:
+            raise ValueError(
+                f"{root} holds several folders with the {data_set.title} layout "
+                f"({', '.join(str(folder) for folder, _ in matches)}); pass one of them as root"
+            )
+        if matches:
+            return (named or matches)[0]
+        level = [child for folder in level for child in _folders(folder)]
+        seen += len(level)
+        if seen > 5000:  # someone passed a home folder or a disk
+            break
+    zipped = sorted(path.name for path in root.glob("*.zip"))
+    hint = f"there is {zipped[0]}: unzip it first; otherwise " if zipped else ""
+    raise FileNotFoundError(
+        f"no {data_set.title} data set in {root} or up to {_DEPTH} levels below: looked for {layout.picture}; {hint}"
+        f"{how_to_get(data_set)}"
+    )
+
+
 def _match(folder: Path, data_set: DataSet) -> dict[str, dict[str, Path]]:
-    """Return part -> class -> folder when ``folder`` has at least two of the classes (part ``""``: no such level)."""
+    """Return part -> class -> folder if ``folder`` has at least two of the classes (part ``""``: no such level)."""
 
     def classes_in(parent: Path) -> dict[str, Path]:
         children = {child.name.lower(): child for child in _folders(parent)}
         return {title: children[title.lower()] for title in data_set.classes if title.lower() in children}
 
     children = {child.name.lower(): child for child in _folders(folder)}
-    found = {part: classes_in(children[part.lower()]) for part in data_set.layout.parts if part.lower() in children}
-    found = {part: classes for part, classes in found.items() if len(classes) >= 2}
-    if found:
-        return found
+    by_part = {part: classes_in(children[part.lower()]) for part in data_set.layout.parts if part.lower() in children}
+    by_part = {part: classes for part, classes in by_part.items() if len(classes) >= 2}
+    if by_part:
+        return by_part
     direct = classes_in(folder)
     return {"": direct} if len(direct) >= 2 else {}
 
 
 def how_to_get(data_set: DataSet) -> str:
-    """Say where a set can be downloaded, as the remedy of a message."""
+    """Return where to download a data set, worded as the remedy of an error message."""
     slug = data_set.layout.slug
     return (
         f"get it with `kaggle datasets download -d {slug} --unzip -p data` or "
@@ -161,27 +174,45 @@ def how_to_get(data_set: DataSet) -> str:
 
 
 def existing_folder(root: str | os.PathLike[str], data_set: DataSet | None = None) -> Path:
+    """Return ``root`` as a path, ``~`` expanded.
+
+    Raises:
+        FileNotFoundError: it does not exist or is a file.
+    """
     folder = Path(root).expanduser()
     if folder.is_dir():
         return folder
-    what = "is a file, not a folder" if folder.exists() else "does not exist"
+    problem = "is a file, not a folder" if folder.exists() else "does not exist"
     raise FileNotFoundError(
-        f"{folder} {what}; {how_to_get(data_set) if data_set else 'pass the folder of your images as root'}"
+        f"{folder} {problem}; {how_to_get(data_set) if data_set else 'pass the folder of your images as root'}"
     )
 
 
 def wanted_parts(present: Sequence[str], parts: str | Sequence[str] | None, where: str) -> list[str]:
+    """Return the parts to read, spelled as on disk.
+
+    Args:
+        present: parts that exist.
+        parts: parts asked for, in any case; ``None`` or ``"pool"`` for all.
+        where: the data set or folder, for the message.
+
+    Raises:
+        ValueError: a part does not exist.
+    """
     if parts is None or parts == "pool":
         return list(present)
     asked = [parts] if isinstance(parts, str) else list(parts)
     by_name = {name.lower(): name for name in present}
     unknown = [name for name in asked if name.lower() not in by_name]
     if unknown or not asked:
-        raise ValueError(f"parts={parts!r} does not fit {where}, which has {', '.join(present)}; use these or 'pool'")
+        raise ValueError(
+            f"parts={parts!r} does not fit {where}, which has {', '.join(present)}; use some of these, or 'pool'"
+        )
     return list(dict.fromkeys(by_name[name.lower()] for name in asked))
 
 
 def refuse_parts(where: str, parts: str | Sequence[str] | None) -> None:
+    """Raise ``ValueError`` if ``parts`` was given although ``where`` has no train/test level."""
     if parts is not None:
         raise ValueError(f"parts={parts!r} was given, but {where} has no train/test level; leave parts out")
 
@@ -200,14 +231,21 @@ def _is_system(name: str) -> bool:
 def image_files(
     folder: Path, suffixes: frozenset[str], ignored: Counter[str], above: tuple[str, ...] = ()
 ) -> list[Path]:
-    """Return all files below ``folder`` with an image suffix; count the others in ``ignored``."""
+    """Return all image files below ``folder``, masks excluded.
+
+    Args:
+        folder: where to look, at any depth.
+        suffixes: lower-case suffixes of images, each with its dot.
+        ignored: counter that the ignored files are added to, by kind.
+        above: resolved folders above this one, to stop at symbolic links that lead back up.
+    """
     real = os.path.realpath(folder)
     if real in above:  # a symbolic link that leads back up
         return []
     with os.scandir(folder) as entries:
         listed = sorted((entry.name, entry.is_dir()) for entry in entries)
     stems = {os.path.splitext(name)[0] for name, is_folder in listed if not is_folder}
-    found: list[Path] = []
+    paths: list[Path] = []
     for name, is_folder in listed:
         if is_folder:
             if _is_system(name):
@@ -217,7 +255,7 @@ def image_files(
             if name.lower() in _MASK_FOLDERS:
                 ignored["masks"] += len(below) + inside["masks"]
             else:
-                found += below
+                paths += below
                 ignored.update(inside)
             continue
         stem, suffix = os.path.splitext(name)
@@ -225,18 +263,19 @@ def image_files(
         if _is_system(name):
             ignored["hidden or system files"] += 1
         elif suffix.lower() not in suffixes:
-            ignored[printable(suffix.lower()) or "files without suffix"] += 1
-        elif mask and mask["stem"] in stems:  # the partner must exist: "with_mask_1.jpg" may be a picture of a mask
+            ignored[printable(suffix.lower()) or "files without a suffix"] += 1
+        elif mask and mask["stem"] in stems:  # its image must exist: "with_mask_1.jpg" may show a person with a mask
             ignored["masks"] += 1
         else:
-            found.append(folder / name)
-    return found
+            paths.append(folder / name)
+    return paths
 
 
 def relative_name(path: Path, base: Path) -> str:
+    """Return the path below ``base`` with forward slashes, printable."""
     return printable(path.relative_to(base).as_posix())
 
 
 def printable(text: str) -> str:
-    """Return ``text`` so that it can be printed and written: names need not be valid Unicode on disk."""
+    """Return ``text`` with undecodable bytes replaced: file names on disk need not be valid Unicode."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

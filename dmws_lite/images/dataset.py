@@ -1,4 +1,4 @@
-"""Images in memory, and splits of them that do not leak."""
+"""Labelled images as arrays in memory, and a description of them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Images:
         pixels: ``uint8`` tensor, ``(N, H, W)`` grey or ``(N, 3, H, W)`` colour.
         labels: ``int64`` tensor ``(N,)``, each in ``[0, len(classes))``.
         classes: class names; the position is the label.
-        name: what the images are, such as ``"phantom-mri"`` or ``"mri"``.
-        digests: one SHA-256 per image, of the bytes of its file (of its pixels for generated images and when
-            left out). Equal digests are byte-identical copies; :func:`split` keeps them together.
+        name: name of the data set, such as ``"phantom-mri"`` or ``"mri"``.
+        digests: SHA-256 of each image file, or of the pixels for generated images and by default. Equal digests mean
+            byte-identical copies; :func:`split` keeps them on the same side.
         files: path of each image relative to the data set's folder, ``""`` for generated images.
-        skipped: ``(file, reason)`` of each file that looked like an image and could not be read.
+        skipped: ``(file, reason)`` of each image file that could not be read.
         modes: Pillow's colour mode of each file before conversion (``"L"``, ``"RGB"``, ``"I;16"`` ...).
-        notes: sentences on what was read, shown by :meth:`describe`.
+        notes: remarks on what was read, shown by :meth:`describe`.
 
     Raises:
-        ValueError: the parts do not fit together.
+        ValueError: a tensor has the wrong type or shape, a label is out of range, or the lengths differ.
     """
 
     pixels: torch.Tensor
@@ -59,9 +59,9 @@ class Images:
         if n and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             raise ValueError(
                 f"labels run from {int(self.labels.min())} to {int(self.labels.max())}, but {len(self.classes)} "
-                f"classes allow 0 to {len(self.classes) - 1}"
+                f"classes allow 0 to {len(self.classes) - 1}; number them from 0, or name all classes"
             )
-        # Left-out columns get their neutral value here, so that every other place may rely on one entry per image.
+        # Fill missing columns now, so that all other code can rely on one entry per image.
         if not self.digests:
             object.__setattr__(self, "digests", pixel_digests(self.pixels))
         if not self.files:
@@ -78,7 +78,11 @@ class Images:
         return len(self.labels)
 
     def subset(self, indices: Sequence[int] | torch.Tensor) -> Images:
-        """Return the images at ``indices`` (in that order) as a copy; ``skipped`` and ``notes`` stay behind."""
+        """Return a copy of the images at ``indices``, in that order, without ``skipped`` and ``notes``.
+
+        Raises:
+            ValueError: an index is out of range.
+        """
         index = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
         chosen = index.tolist()
         if chosen and not -len(self) <= min(chosen) <= max(chosen) < len(self):
@@ -101,7 +105,7 @@ class Images:
         return dict(zip(self.classes, counted, strict=True))
 
     def describe(self) -> str:
-        """Return a few lines on what was read: classes, copies, colour modes, skipped files, notes."""
+        """Return a summary of a few lines: images per class, copies, colour modes, skipped files, notes."""
         height, width = self.pixels.shape[-2:]
         colour = "grey" if self.pixels.ndim == 3 else "rgb"
         lines = [f"{self.name}: {len(self):,} images, {width} x {height} {colour}, {len(self.classes)} classes"]
@@ -113,14 +117,14 @@ class Images:
             text = f"copies: {len(self) - distinct:,} images repeat another one byte for byte ({distinct:,} distinct)"
             conflicts = len(set(zip(self.digests, self.labels.tolist(), strict=True))) - distinct
             if conflicts:
-                text += f"; {conflicts:,} times a copy carries another label"
+                text += f"; copies disagree on the label {conflicts:,} times"
             lines.append(text)
         if len(set(self.modes)) > 1:
-            lines.append("colour modes of the files (a class could be told by them; colour='grey' removes that):")
+            lines.append("colour modes of the files (they may reveal the class; colour='grey' removes that):")
             by_class = Counter(zip(self.labels.tolist(), self.modes, strict=True))
             for label, name in enumerate(self.classes):
-                found = [f"{mode} {count:,}" for (owner, mode), count in sorted(by_class.items()) if owner == label]
-                lines.append(f"  {name:<{pad}}  {', '.join(found)}")
+                modes = [f"{mode} {count:,}" for (owner, mode), count in sorted(by_class.items()) if owner == label]
+                lines.append(f"  {name:<{pad}}  {', '.join(modes)}")
         if self.skipped:
             lines.append(f"skipped: {len(self.skipped):,} unreadable files: {name_some(self.skipped)}")
         lines.extend(f"note: {note}" for note in self.notes)
@@ -128,16 +132,18 @@ class Images:
 
 
 def check_seed(seed: int) -> None:
+    """Raise ``ValueError`` unless ``seed`` is an integer of at least 0."""
     if not (is_integer(seed) and seed >= 0):
         raise ValueError(f"seed is {seed!r}, but must be an integer of at least 0")
 
 
 def is_integer(value: object) -> bool:
+    """Return whether a value is an integer of Python or NumPy; booleans are not."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def draw_per_class(labels: Sequence[int], n_classes: int, limit: int, seed: int) -> list[int]:
-    """Return the ascending positions of at most ``limit`` entries of each class, drawn at random."""
+    """Draw at most ``limit`` entries of each class at random and return their positions in ascending order."""
     values = np.asarray(labels)
     keep: list[int] = []
     for label in range(n_classes):
@@ -147,24 +153,28 @@ def draw_per_class(labels: Sequence[int], n_classes: int, limit: int, seed: int)
 
 
 def pixel_digests(pixels: torch.Tensor) -> tuple[str, ...]:
+    """Return the SHA-256 of the pixels of each image."""
     return tuple(digest_of(picture) for picture in pixels.numpy())
 
 
 def digest_of(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array's bytes in C order."""
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 def name_some(skipped: Sequence[tuple[str, str]]) -> str:
+    """Name the first few skipped files with their reasons, and count the others."""
     named = ", ".join(f"{name} ({reason})" for name, reason in skipped[:_NAMED])
     return named if len(skipped) <= _NAMED else f"{named} and {len(skipped) - _NAMED} more"
 
 
 def count_words(counter: Counter[str]) -> str:
+    """Return counts as text, such as ``"1 .csv, 3 masks"``."""
     return ", ".join(f"{count:,} {what}" for what, count in sorted(counter.items()))
 
 
 def mode_counts(images: Images) -> dict[str, dict[str, int]]:
-    """Count the files of each class by their colour mode: class -> mode -> files."""
+    """Count the files of each class by colour mode: class -> mode -> number of files."""
     modes, labels = np.array(images.modes), images.labels.numpy()
     names = sorted(set(images.modes))
     return {
@@ -174,18 +184,19 @@ def mode_counts(images: Images) -> dict[str, dict[str, int]]:
 
 
 def mode_rule(counts: Mapping[str, Mapping[str, int]]) -> tuple[float, float]:
-    """Return how often two guesses that never look at a pixel are right.
+    """Return the accuracy of two baselines that never look at a pixel.
 
     Args:
-        counts: class -> mode -> files, see :func:`mode_counts`.
+        counts: class -> mode -> number of files, see :func:`mode_counts`.
 
     Returns:
-        Share of files for the most frequent class of the file's mode, and for the most frequent class of all.
+        Accuracy in [0, 1] of answering with the most frequent class of the file's colour mode, and of always answering
+        with the most frequent class overall.
     """
     table = np.array([list(row.values()) for row in counts.values()])
     return float(table.max(0).sum() / table.sum()), float(table.sum(1).max() / table.sum())
 
 
 def half_up(value: float) -> int:
-    """Round half up; ``round`` rounds half to even, which makes the sizes of small parts hard to predict."""
+    """Round half up. Python's ``round`` rounds half to even, which makes the sizes of small parts hard to predict."""
     return int(np.floor(value + 0.5))

@@ -1,4 +1,4 @@
-"""From a file to one ``uint8`` picture: any mode, bit depth and size that Pillow reads."""
+"""From an image file of any colour mode, bit depth and size that Pillow reads to one ``uint8`` array."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ COLOURS = ("grey", "rgb")
 
 FITS = ("stretch", "pad", "crop")
 
-# Container and stub formats: these start Ghostscript, or are recognised by Pillow but cannot be decoded by it.
+# Pillow hands these to Ghostscript, or recognises them without being able to decode them.
 _NOT_READ = frozenset({"EPS", "WMF", "MPEG", "HDF5", "GRIB", "BUFR"})
 
-# What Pillow's readers are known to raise on damaged bytes. They have no common base below Exception.
+# Exceptions that Pillow's readers are known to raise on damaged files; their only common base is Exception.
 _DAMAGE = (
     OSError,
     SyntaxError,
@@ -52,27 +52,49 @@ _PHOTOMETRIC = 262  # TIFF tag; 0 = white is zero
 
 @functools.cache
 def readable_formats() -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the file suffixes and the format names that are read."""
+    """Return the file suffixes (lower case, with the dot) and the Pillow formats that are read."""
     extensions = Image.registered_extensions()  # loads all of Pillow's plugins
     formats = [name for name in Image.OPEN if name not in _NOT_READ]
-    formats.sort(key=lambda name: name not in ("JPEG", "PNG"))  # the usual ones are tried first
+    formats.sort(key=lambda name: name not in ("JPEG", "PNG"))  # try the common ones first
     return frozenset(suffix for suffix, name in extensions.items() if name in formats), tuple(formats)
 
 
 @dataclass(frozen=True)
 class Decoded:
+    """One image as read from its file.
+
+    Attributes:
+        array: ``uint8``, ``(size, size)`` or ``(3, size, size)``.
+        digest: SHA-256 of the file's bytes.
+        mode: Pillow's colour mode before conversion.
+        deep: the file has more than 8 bits per sample.
+        frames: the file has more than one frame; the first one was read.
+    """
+
     array: np.ndarray = field(repr=False)
     digest: str
     mode: str
-    deep: bool = False  # more than 8 bits per sample
-    frames: bool = False  # more than one frame
+    deep: bool = False
+    frames: bool = False
 
 
 class _Unreadable(Exception):
-    """One file cannot be read; the text says why."""
+    """A file cannot be read; the message says why."""
 
 
 def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[str]) -> Decoded:
+    """Read and decode one file; see :func:`dmws_lite.images.load.load_images` for the steps.
+
+    Args:
+        path: of the file.
+        size: side of the square result in pixels.
+        colour: ``"grey"`` or ``"rgb"``.
+        fit: ``"stretch"``, ``"pad"`` or ``"crop"``.
+        formats: Pillow's names of the formats to try, in order.
+
+    Raises:
+        _Unreadable: the file cannot be read; :func:`read_all` collects these.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -83,14 +105,14 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         with Image.open(io.BytesIO(content), formats=formats) as picture:
             mode = picture.mode
             if picture.format in ("JPEG", "MPO"):
-                # "L" skips the colour planes; the scale never goes below three times the target (see load_images).
+                # "L" skips the colour planes; the scaled size stays at least three times the target (see load_images).
                 picture.draft("L" if colour == "grey" else None, (3 * size, 3 * size))
             picture.load()
             deep = _is_deep(picture.mode)
             frames = picture.format not in ("JPEG", "MPO") and bool(getattr(picture, "is_animated", False))
             array = finish_picture(picture, size, colour, fit)
     except Image.UnidentifiedImageError as error:
-        raise _Unreadable("not an image format that Pillow can identify") from error
+        raise _Unreadable("not in an image format that Pillow recognises") from error
     except Image.DecompressionBombError as error:
         raise _Unreadable(
             f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels (if genuine, raise PIL.Image.MAX_IMAGE_PIXELS)"
@@ -101,11 +123,11 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
 
 
 def finish_picture(picture: Image.Image, size: int, colour: str, fit: str) -> np.ndarray:
-    """Turn a decoded picture of any mode into ``uint8`` of shape ``(size, size)`` or ``(3, size, size)``."""
+    """Convert a decoded image of any mode to ``uint8`` of shape ``(size, size)`` or ``(3, size, size)``."""
     mode = "L" if colour == "grey" else "RGB"
     picture = _upright(picture)
     if _is_deep(picture.mode):
-        tags = getattr(picture, "tag_v2", {})  # Pillow inverts white-is-zero TIFFs of 8 bits, but not of 16
+        tags = getattr(picture, "tag_v2", {})  # Pillow inverts white-is-zero TIFFs of 8 bits, but not those of 16
         picture = Image.fromarray(_stretch(np.asarray(picture), inverted=tags.get(_PHOTOMETRIC) == 0))
     elif picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
         if picture.mode == "La":
@@ -116,7 +138,7 @@ def finish_picture(picture: Image.Image, size: int, colour: str, fit: str) -> np
         profile = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         picture = ImageCms.profileToProfile(picture, *profile, outputMode="RGB")
     elif picture.mode not in ("L", "RGB"):
-        picture = picture.convert("RGB")  # palettes, CMYK, YCbCr, HSV and 1 bit have no direct way to every mode
+        picture = picture.convert("RGB")  # Pillow cannot convert palettes, CMYK, YCbCr, HSV or 1 bit to every mode
     picture = _fit(picture.convert(mode), size, fit)
     array = np.asarray(picture)
     return array if mode == "L" else array.transpose(2, 0, 1)
@@ -127,7 +149,7 @@ def _is_deep(mode: str) -> bool:
 
 
 def _stretch(values: np.ndarray, inverted: bool = False) -> np.ndarray:
-    """Scale to 0..255 from the image's own minimum and maximum; values that are not finite count as the minimum."""
+    """Scale the range from minimum to maximum to 0..255; non-finite values become the minimum."""
     values = values.astype(np.float64)
     finite = np.isfinite(values)
     if not finite.any():
@@ -142,7 +164,7 @@ def _stretch(values: np.ndarray, inverted: bool = False) -> np.ndarray:
 def _upright(picture: Image.Image) -> Image.Image:
     try:
         turned = picture.getexif().get(_ORIENTATION, 1) != 1
-    except _DAMAGE:  # damaged metadata do not spoil a readable image
+    except _DAMAGE:  # the image is readable although its metadata are damaged
         return picture
     return ImageOps.exif_transpose(picture) if turned else picture
 
@@ -151,7 +173,7 @@ def _fit(picture: Image.Image, size: int, fit: str) -> Image.Image:
     width, height = picture.size
     if (width, height) == (size, size):
         return picture
-    bilinear = Image.Resampling.BILINEAR  # antialiased in Pillow, and without overshoot at edges
+    bilinear = Image.Resampling.BILINEAR  # antialiased in Pillow, without overshoot at edges
     if fit == "stretch":
         return picture.resize((size, size), bilinear)
     if fit == "crop":
@@ -168,7 +190,24 @@ def _fit(picture: Image.Image, size: int, fit: str) -> Image.Image:
 def read_all(
     n: int, job: Callable[[int], Decoded], size: int, colour: str, workers: int | None, progress: bool, title: str
 ) -> tuple[torch.Tensor, list[Decoded], dict[int, str]]:
-    """Run ``job`` for 0..n-1 in threads; return pixels and facts of what worked, and index -> reason of the rest."""
+    """Run ``job`` for 0..n-1 in threads.
+
+    Args:
+        n: number of images.
+        job: reads the image with a given index.
+        size: side of the images in pixels.
+        colour: ``"grey"`` or ``"rgb"``.
+        workers: number of threads; ``None`` for one per usable core, at most 8.
+        progress: show a progress bar.
+        title: label of the progress bar.
+
+    Returns:
+        Pixels of the images that could be read, ``uint8`` ``(N, size, size)`` or ``(N, 3, size, size)``; what is known
+        about each of them, without its array; and index -> reason for those that failed.
+
+    Raises:
+        MemoryError: the tensor would not fit in this machine's memory.
+    """
     shape = (n, size, size) if colour == "grey" else (n, 3, size, size)
     _check_memory(shape)
     pixels = torch.empty(shape, dtype=torch.uint8)
@@ -184,8 +223,8 @@ def read_all(
         rows[index] = read.array
         return index, Decoded(rows[:0], read.digest, read.mode, read.deep, read.frames)
 
-    # The filters are set here, not in the threads: they belong to the process. Pillow warns once per odd file
-    # (size, metadata), which would bury the one warning that names the files that could not be read.
+    # Warning filters belong to the process, so they are set outside the threads. Pillow warns about every odd file
+    # (size, metadata), which would bury the one warning that lists the unreadable files.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers or _usable_cores()) as pool:
         warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", module=r"PIL\b")
@@ -200,7 +239,7 @@ def read_all(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C must not wait for thousands of files
             raise
-    for row, index in enumerate(sorted(facts)):  # close the gaps in place: a second tensor may not fit
+    for row, index in enumerate(sorted(facts)):  # close the gaps in place: a second tensor may not fit in memory
         if row != index:
             rows[row] = rows[index]
     return pixels[: len(facts)], [facts[i] for i in sorted(facts)], failed
@@ -211,7 +250,7 @@ def _usable_cores() -> int:
 
 
 def _check_memory(shape: Sequence[int]) -> None:
-    """Refuse what the machine cannot hold; Linux would otherwise end the process without a word."""
+    """Refuse tensors larger than the machine's memory; otherwise Linux would kill the process without a message."""
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,13 +1,13 @@
-"""Folders of medical images to tensors in memory, and splits that do not leak.
+"""From folders of medical images to tensors in memory.
 
-Two functions do the work and both are three-line affairs::
+Two calls are enough::
 
     images = load_images("mri", "data/brain-tumor-mri-dataset", size=64)
     print(images.describe())
     data = split(images, fraction=0.05, seed=0)
 
-Everything is read once, into one ``uint8`` tensor: the sets of the paper fit in memory (7,019 grey images of
-224 x 224 are 352 MB), so no epoch ever waits for a file.
+Everything is read once, into one ``uint8`` tensor. The paper's data sets fit in memory (7,019 grey images of
+224 x 224 take 352 MB), so no epoch waits for a file.
 """
 
 from __future__ import annotations
@@ -51,58 +51,59 @@ def load_images(
     workers: int | None = None,
     progress: bool = True,
 ) -> Images:
-    """Read or generate one labelled image set, decoded once into one ``uint8`` tensor.
+    """Read or generate a labelled set of images as one ``uint8`` tensor.
 
     ============================================  =========================================================
     source                                        what is read
     ============================================  =========================================================
     ``"phantom-xray"``, ``-ct``, ``-mri``         generated images (``n``, ``seed``); no ``root``, no file
     ``"folder"``                                  your own images, ``root/<class>/**/*``
-    ``"xray"``, ``"ct"``, ``"mri"``               the three sets of the paper, as downloaded from Kaggle
+    ``"xray"``, ``"ct"``, ``"mri"``               the paper's three data sets, as downloaded from Kaggle
     ``"sarscov2"``                                SARS-CoV-2 CT slices, as downloaded from Kaggle
     ``"medmnist:pathmnist"``, ``...mnist_64``     any 2-D single-label MedMNIST set (28, 64, 128, 224 pixels)
     ============================================  =========================================================
 
-    What happens to a file, in this order:
+    Each file goes through these steps:
 
     1. Its bytes are read once; their SHA-256 becomes the digest.
-    2. The first frame is decoded. JPEG files that are read as grey are decoded to luminance directly, and JPEG
-       files of at least six times ``size`` are decoded at a half, a quarter or an eighth, never below three times
-       ``size`` (on 1,500-pixel files read at 224 this changed the result by 0.3 grey levels on average, 2 at most).
-    3. Samples of more than 8 bits (16-bit, 32-bit, float, single channel) are scaled from the image's own minimum
-       and maximum to 0..255. A constant factor 1/256 would turn the common 12-bit data black; percentiles would
-       clip. The price: absolute values (Hounsfield units) are gone. A constant image becomes 0.
-       (Pillow itself reduces 16-bit *colour* to its upper 8 bits.)
-    4. Transparency is composited on black (no signal), the EXIF orientation is applied.
-    5. Colour is converted: ``"grey"`` (ITU-R 601 luminance), the default, because in the MRI set the colour mode of
-       the file betrays the class: most glioma files have one channel, nearly all notumor files three.
-    6. It is resized to ``size`` x ``size`` with antialiased bilinear interpolation.
+    2. The first frame is decoded. For ``"grey"``, JPEG files are decoded straight to luminance. JPEG files of at least
+       six times ``size`` are decoded at a half, a quarter or an eighth of their size, but never below three times
+       ``size`` (on 1,500-pixel files read at 224 this changed the result by 0.3 grey levels on average, at most 2).
+    3. Samples of more than 8 bits (16-bit, 32-bit, float, single channel) are scaled so that the image's minimum
+       becomes 0 and its maximum 255. A constant factor of 1/256 would turn the common 12-bit data nearly black, and
+       percentiles would clip. The price is that absolute values (Hounsfield units) are lost. A constant image becomes
+       0. (Pillow itself reduces 16-bit *colour* to its upper 8 bits.)
+    4. Transparent pixels are composited on black (no signal), and the EXIF orientation is applied.
+    5. The colour is converted. The default is ``"grey"`` (ITU-R 601 luminance), because in the MRI set the colour mode
+       of a file reveals the class: most glioma files have one channel, nearly all notumor files three.
+    6. The image is resized to ``size`` x ``size`` with antialiased bilinear interpolation.
 
-    Files that are no images (by suffix), hidden files, ``masks`` folders and ``NAME_mask.png`` beside ``NAME.png`` are
-    passed over and counted in ``notes``. Damaged files are passed over, named in a warning and kept in ``skipped``.
-    The order is that of the sorted class names and relative paths, whatever the file system or thread count.
+    Files without an image suffix, hidden files, ``masks`` folders and ``NAME_mask.png`` beside ``NAME.png`` are ignored
+    and counted in ``notes``. Damaged files are skipped, named in a warning and listed in ``skipped``. Images are
+    ordered by class name and relative path, whatever the file system or the number of threads.
 
     Args:
-        source: one of the table above.
+        source: one from the table above.
         root: folder of the data set, or a folder up to four levels above it (Kaggle sources); for MedMNIST the
-            folder of the ``.npz`` file (default: ``~/.medmnist``, the package's own).
+            folder of the ``.npz`` file (default: ``~/.medmnist``, as the package itself uses).
         size: side of the square result in pixels, 8 to 2048.
         colour: ``"grey"`` -> ``(N, H, W)``, ``"rgb"`` -> ``(N, 3, H, W)``.
-        fit: ``"stretch"`` (the paper: aspect ratio is lost), ``"pad"`` (black borders) or ``"crop"`` (centre).
-        parts: for trees with a Training/Testing level above the classes, and MedMNIST: ``"pool"`` reads all parts,
-            a name or names read only these. ``None`` pools ``"mri"`` (the paper splits by itself) and MedMNIST,
-            and is an error for ``"folder"``: whether to keep an official test part is your decision.
-        n, seed: number and seed of generated images; ``seed`` also draws the images of ``limit``.
+        fit: ``"stretch"`` (as in the paper; aspect ratio is lost), ``"pad"`` (black borders) or ``"crop"`` (centre).
+        parts: for folders with a Training/Testing level above the classes, and for MedMNIST: ``"pool"`` reads all
+            parts, one or more names read only those. ``None`` pools ``"mri"`` (the paper makes its own split) and
+            MedMNIST, and is an error for ``"folder"``: whether to keep an official test part is your decision.
+        n: number of generated images, at least one per class.
+        seed: 0 or larger; of the generated images, and of the random draw for ``limit``.
         limit: read at most this many images of each class, drawn at random with ``seed``. ``None`` reads all.
-        workers: decoding threads, 1 or more; Pillow releases the interpreter lock. ``None``: one per usable core, at
-            most 8.
+        workers: number of decoding threads, at least 1. ``None``: one per usable core, at most 8.
         progress: show a progress bar.
 
     Raises:
-        ValueError: an argument is out of range, fewer than two classes, a class without a readable image.
-        FileNotFoundError: the folder is missing or lacks the layout; the message says how to get the set.
-        ImportError: a MedMNIST source without the ``medmnist`` package.
-        RuntimeError: a MedMNIST download failed or its file is damaged.
+        ValueError: an argument is out of range, there are fewer than two classes, or a class has no readable image.
+        FileNotFoundError: the folder does not exist or does not have the expected layout; the message says how to get
+            the data set.
+        ImportError: a MedMNIST source was asked for, but the ``medmnist`` package is not installed.
+        RuntimeError: a MedMNIST download failed, or its file is damaged.
         MemoryError: the tensor would not fit in this machine's memory.
     """
     options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
@@ -111,7 +112,7 @@ def load_images(
         return load_medmnist(source, root, options)
     if source == "folder":
         if root is None:
-            raise ValueError("source 'folder' needs root=, the folder that holds one folder per class")
+            raise ValueError("source 'folder' needs root=, the folder with one folder per class")
         base = existing_folder(root)
         return _load_tree(f"folder:{printable(base.resolve().name)}", base, *plain_tree(base, parts), options)
     if source not in SETS:
@@ -127,7 +128,7 @@ def load_images(
         return _load_phantoms(data_set, options)
     if root is None:
         raise ValueError(
-            f"source {source!r} needs root=, the folder of the {data_set.title} set; {how_to_get(data_set)}"
+            f"source {source!r} needs root=, the folder of the {data_set.title} data set; {how_to_get(data_set)}"
         )
     if not data_set.layout.parts:
         refuse_parts(source, parts)
@@ -149,7 +150,7 @@ def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
 
 
 def _load_tree(name: str, base: Path, tree: dict[str, list[Path]], notes: list[str], options: ReadOptions) -> Images:
-    """Read a mapping class -> folders."""
+    """Read all images of a mapping class -> folders."""
     classes = tuple(sorted(tree))
     suffixes, formats = readable_formats()
     paths, labels, ignored = _listed(base, tree, classes, suffixes)
@@ -176,8 +177,8 @@ def _load_tree(name: str, base: Path, tree: dict[str, list[Path]], notes: list[s
             )
     if skipped:
         warnings.warn(
-            f"skipped {len(skipped)} of {len(paths)} files that cannot be read as images: {name_some(skipped)}; all "
-            "of them are in Images.skipped",
+            f"skipped {len(skipped)} of {len(paths)} files that cannot be read as images: {name_some(skipped)}; "
+            "Images.skipped lists all of them",
             stacklevel=3,
         )
     return Images(
@@ -196,7 +197,7 @@ def _load_tree(name: str, base: Path, tree: dict[str, list[Path]], notes: list[s
 def _listed(
     base: Path, tree: dict[str, list[Path]], classes: Sequence[str], suffixes: frozenset[str]
 ) -> tuple[list[Path], list[int], Counter[str]]:
-    """Return the files of all classes in order, their labels, and what was passed over.
+    """Return the files of all classes in order, their labels, and counts of the ignored files.
 
     Raises:
         ValueError: a class has no image.
@@ -205,16 +206,16 @@ def _listed(
     paths: list[Path] = []
     labels: list[int] = []
     for label, title in enumerate(classes):
-        passed_over: Counter[str] = Counter()
-        images = [path for folder in tree[title] for path in image_files(folder, suffixes, passed_over)]
+        ignored_in_class: Counter[str] = Counter()
+        images = [path for folder in tree[title] for path in image_files(folder, suffixes, ignored_in_class)]
         if not images:
             where = " and ".join(str(folder) for folder in tree[title])
-            others = f" (passed over: {count_words(passed_over)})" if passed_over else ""
-            dicom = {".dcm", ".nii", ".gz", ".nrrd", ".mha"} & set(passed_over)
+            others = f" (ignored: {count_words(ignored_in_class)})" if ignored_in_class else ""
+            dicom = {".dcm", ".nii", ".gz", ".nrrd", ".mha"} & set(ignored_in_class)
             remedy = "convert DICOM or NIfTI slices to PNG first" if dicom else "put images there or remove the folder"
             raise ValueError(f"class {printable(title)!r} has no image in {printable(where)}{others}; {remedy}")
         images.sort(key=lambda path: relative_name(path, base))
-        ignored += passed_over
+        ignored += ignored_in_class
         paths += images
         labels += [label] * len(images)
     return paths, labels, ignored
@@ -223,11 +224,11 @@ def _listed(
 def _reading_notes(ignored: Counter[str], reads: Sequence[Decoded], options: ReadOptions) -> list[str]:
     notes = []
     if ignored:
-        notes.append(f"passed over {sum(ignored.values()):,} files that are no images to read: {count_words(ignored)}")
+        notes.append(f"ignored {sum(ignored.values()):,} files: {count_words(ignored)}")
     if deep := sum(read.deep for read in reads):
-        notes.append(f"{deep:,} files of more than 8 bits were scaled from their own minimum and maximum")
+        notes.append(f"{deep:,} files of more than 8 bits were scaled by their own minimum and maximum")
     if frames := sum(read.frames for read in reads):
-        notes.append(f"{frames:,} files hold several frames, of which the first was read")
+        notes.append(f"{frames:,} files have several frames; only the first was read")
     if options.limit is not None:
         notes.append(f"at most {options.limit:,} images of each class were read (seed {options.seed})")
     return notes
@@ -237,7 +238,7 @@ def _check_options(options: ReadOptions) -> None:
     size, colour, fit = options.size, options.colour, options.fit
     n, seed, limit, workers = options.n, options.seed, options.limit, options.workers
     if not (is_integer(size) and 8 <= size <= 2048):
-        raise ValueError(f"size is {size!r}, but must be an integer from 8 to 2048 (pixels of one side)")
+        raise ValueError(f"size is {size!r}, but must be an integer from 8 to 2048 (side length in pixels)")
     if colour not in COLOURS:
         raise ValueError(f"colour is {colour!r}, but must be one of {', '.join(map(repr, COLOURS))}")
     if fit not in FITS:

@@ -1,4 +1,4 @@
-"""The small sets of MedMNIST, read from their own files."""
+"""The MedMNIST data sets, read from their ``.npz`` files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .sets import ReadOptions
 
 
 def load_medmnist(source: str, root: str | os.PathLike[str] | None, options: ReadOptions) -> Images:
-    """Read train, val and test of one MedMNIST file; the part stays visible in ``files`` (``"train/17"``).
+    """Read train, val and test from one MedMNIST file; ``files`` names the part of each image (``"train/17"``).
 
     Args:
         source: ``"medmnist:<flag>"``, with ``_64``, ``_128`` or ``_224`` for larger images.
-        root: folder of the ``.npz`` file; ``None`` for the package's own.
+        root: folder of the ``.npz`` file; ``None`` for the folder that the package itself uses.
         options: how to read it.
 
     Raises:
-        ImportError: the package ``medmnist`` is missing.
+        ImportError: the package ``medmnist`` is not installed.
         ValueError: there is no such two-dimensional set with one label per image, or no such size or part.
         RuntimeError: the download failed, or the file is damaged.
     """
@@ -60,7 +60,7 @@ def load_medmnist(source: str, root: str | os.PathLike[str] | None, options: Rea
 
 
 def _checked(source: str) -> tuple[str, str, dict]:
-    """Return the flag, the stored size as text, and what the package says of the set."""
+    """Return the flag, the stored size as text, and the package's entry for the data set."""
     try:
         import medmnist
     except ImportError as error:
@@ -73,20 +73,20 @@ def _checked(source: str) -> tuple[str, str, dict]:
     info = medmnist.INFO[flag]
     if flag not in flat:
         raise ValueError(
-            f"{flag} is three-dimensional, and only 2-D images are read; the 2-D sets are {', '.join(flat)}"
+            f"{flag} is three-dimensional, but only 2-D images can be read; the 2-D sets are {', '.join(flat)}"
         )
     if "multi-label" in info["task"]:
         raise ValueError(f"{flag} has several labels per image, but one class per image is needed; choose another set")
     if stored not in ("", "28", "64", "128", "224"):
         raise ValueError(
-            f"MedMNIST stores 28, 64, 128 or 224 pixels, not {stored!r}; write 'medmnist:{flag}' (28) or "
+            f"MedMNIST stores images of 28, 64, 128 or 224 pixels, not {stored!r}; write 'medmnist:{flag}' (28) or "
             f"'medmnist:{flag}_64'"
         )
     return flag, stored, info
 
 
 def _file(root: str | os.PathLike[str] | None, flag: str, stored: str, suffix: str, info: dict) -> Path:
-    """Return the set's file, downloaded by the package where it is missing."""
+    """Return the path of the data set's file; the package downloads it if it is missing."""
     import medmnist
 
     folder = Path(root if root is not None else (medmnist.info.DEFAULT_ROOT or "medmnist")).expanduser()
@@ -98,7 +98,7 @@ def _file(root: str | os.PathLike[str] | None, flag: str, stored: str, suffix: s
                 split="train", download=True, root=str(folder), size=int(stored or 28)
             )
         except RuntimeError as error:
-            path.unlink(missing_ok=True)  # a part of a file would be taken for the file next time
+            path.unlink(missing_ok=True)  # next time, a partial file would be mistaken for the whole
             raise RuntimeError(
                 f"{path.name} could not be downloaded; on a computer with internet access get {info[f'url{suffix}']} "
                 f"and place it at {path}"
@@ -107,7 +107,7 @@ def _file(root: str | os.PathLike[str] | None, flag: str, stored: str, suffix: s
 
 
 def _arrays(path: Path, wanted: Sequence[str], url: str) -> tuple[list[np.ndarray], list[int], list[str]]:
-    """Return images, labels and names of the wanted parts."""
+    """Return images, labels and names of the requested parts."""
     images: list[np.ndarray] = []
     labels: list[int] = []
     files: list[str] = []
@@ -120,6 +120,6 @@ def _arrays(path: Path, wanted: Sequence[str], url: str) -> tuple[list[np.ndarra
                 files.extend(f"{part}/{i}" for i in range(len(pictures)))
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise RuntimeError(
-            f"{path} is damaged or not a MedMNIST file ({error}); delete it and load it again, or get {url}"
+            f"{path} is damaged or not a MedMNIST file ({error}); delete it and load again, or get {url}"
         ) from error
     return images, labels, files

@@ -1,7 +1,7 @@
-"""The data sets that have a name: title, classes, how they lie on disk, card, loader. One entry each.
+"""The registry of named data sets: title, classes, layout on disk, data card, loader.
 
-A set that is laid out as one folder per class needs nothing but its entry in :data:`SETS`. One with a format of its own
-names a ``loader``.
+A data set with one folder per class needs only an entry in :data:`SETS`. One with its own format also names a
+``loader``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a set is read; see :func:`dmws_lite.images.load.load_images`, which checks the values.
+    """How to read a data set; :func:`dmws_lite.images.load.load_images` explains and checks the values.
 
     Attributes:
         size: side of the square result in pixels.
         colour: ``"grey"`` or ``"rgb"``.
         fit: ``"stretch"``, ``"pad"`` or ``"crop"``.
-        parts: which parts of a set with an official split; ``None`` for the set's own choice.
+        parts: which parts of a data set with an official split; ``None`` for the default of the set.
         n: number of generated images.
-        seed: of generated images and of the draw of ``limit``.
+        seed: of generated images and of the random draw for ``limit``.
         limit: at most this many images of each class; ``None`` for all.
-        workers: decoding threads; ``None`` for one per core, at most 8.
+        workers: number of decoding threads; ``None`` for one per core, at most 8.
         progress: show a progress bar.
     """
 
@@ -45,13 +45,13 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a set from Kaggle lies on disk.
+    """How a data set from Kaggle is laid out on disk.
 
     Attributes:
         slug: Kaggle's ``owner/name``.
-        folder: name of the folder in the download.
+        folder: name of the downloaded folder.
         picture: the layout in words, for messages.
-        parts: names of a level above the classes, such as ``("Training", "Testing")``.
+        parts: names of the folders above the classes, such as ``("Training", "Testing")``.
     """
 
     slug: str
@@ -62,16 +62,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A named set of images.
+    """A named data set.
 
     Attributes:
-        name: what :func:`dmws_lite.images.load.load_images`, runs and records call it.
+        name: its name in :func:`dmws_lite.images.load.load_images`, runs and records.
         title: its name in tables and figures.
-        classes: all its classes, in the order of their folders' names.
+        classes: all its classes, ordered by folder name.
         card: label of its section on the page of data cards.
-        layout: how it lies on disk; ``None`` for generated images and for sets with a loader of their own.
+        layout: layout on disk; ``None`` for generated images and for sets with their own loader.
         phantom: kind of generated image, ``""`` for real ones.
-        loader: ``loader(root, options) -> Images`` for a format of its own; ``None`` for the usual ones.
+        loader: ``loader(root, options) -> Images`` for a set with its own format; otherwise ``None``.
     """
 
     name: str
@@ -86,7 +86,7 @@ class DataSet:
         """Return the title with the number of classes.
 
         Args:
-            read: number of classes that were read, where it is known.
+            read: number of classes that were read, if known.
         """
         total = len(self.classes)
         if self.phantom or read is None:
@@ -150,11 +150,11 @@ SETS: dict[str, DataSet] = {
 
 
 def set_label(name: str, read: int | None = None) -> str:
-    """Return how tables and figures call a set; a set without an entry keeps its own name.
+    """Return a data set's name for tables and figures; a source without an entry keeps its own name.
 
     Args:
         name: a key of :data:`SETS`, or any other source.
-        read: number of classes that were read, where it is known.
+        read: number of classes that were read, if known.
 
     Example:
         >>> set_label("xray", read=2), set_label("mri", read=4), set_label("phantom-ct"), set_label("folder")

@@ -1,4 +1,4 @@
-"""Splits into a training and a test part that do not leak: by file, by patient."""
+"""Leak-free splits into a training and a test part, by file or by patient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from .dataset import Images, check_seed, half_up
 
 
 def copy_counts(images: Images, fractions: Sequence[float], seeds: Sequence[int]) -> dict[float, list[int]]:
-    """Count, for the paper's random split, the test images with a copy in the training part: fraction -> per seed."""
+    """Count the test images that have a copy in the training part under the paper's random split.
+
+    Args:
+        images: what to split.
+        fractions: fractions of the training pool, each in (0, 1].
+        seeds: seeds of the splits, each 0 or larger.
+
+    Returns:
+        Fraction -> one count per seed.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "the (training|test) part has no image")
         return {f: [split(images, f, seed, rule="random").leaked for seed in seeds] for f in fractions}
@@ -28,19 +37,21 @@ SPLIT_RULES = ("grouped", "random")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """A training part and a test part of one :class:`Images`, and how they came about.
+    """A training part and a test part of one :class:`Images`, and how they were made.
 
     Args:
-        train, test: the chosen training images and all test images.
-        train_index, test_index: ``int64`` tensors, ascending positions in the original images.
-        fraction: share of the training pool that was chosen, in (0, 1].
-        seed: what the choice was made from.
+        train: the training images drawn from the pool.
+        test: all test images.
+        train_index: ``int64`` tensor, positions of ``train`` in the original images, ascending.
+        test_index: the same for ``test``.
+        fraction: fraction of the training pool that was drawn, in (0, 1].
+        seed: seed of the split.
         rule: ``"grouped"`` or ``"random"``.
-        digest: SHA-256 of the sorted indices; equal digests are the same split.
-        leaked: test images of which a byte-identical copy is among the chosen training images.
-        leaked_pool: the same, but against the whole training pool (all images outside the test part).
-        pool_size: number of images in the training pool.
-        test_share: share asked for the test part.
+        digest: SHA-256 of the sorted indices; equal digests mean the same split.
+        leaked: number of test images with a byte-identical copy among the training images.
+        leaked_pool: number of test images with a byte-identical copy anywhere in the training pool.
+        pool_size: number of images in the training pool, that is, outside the test part.
+        test_share: requested fraction of images in the test part, in (0, 1).
     """
 
     train: Images
@@ -57,10 +68,10 @@ class Split:
     test_share: float = 0.2
 
     def describe(self) -> str:
-        """Return the sizes per class, the count of copies and the digest as text."""
+        """Return the images per class, the number of leaked copies and the digest as text."""
         title = f"{self.train.name}, rule={self.rule!r}, seed={self.seed}"
         taken, asked = f"{len(self.train) / max(1, self.pool_size):.1%}", f"{self.fraction:.1%}"
-        share = f"{taken} of a pool of {self.pool_size:,}" + ("" if taken == asked else f"; {asked} asked for")
+        share = f"{taken} of a pool of {self.pool_size:,}" + ("" if taken == asked else f"; {asked} requested")
         lines = [f"{title}: {len(self.train):,} training images ({share}), {len(self.test):,} test images"]
         pad = max(len(name) for name in self.train.classes)
         test_counts = self.test.counts()
@@ -77,27 +88,28 @@ class Split:
 def split(
     images: Images, fraction: float = 0.05, seed: int = 0, rule: str = "grouped", test_share: float = 0.2
 ) -> Split:
-    """Split into a test part and a training pool, then choose a small training part from the pool.
+    """Split into a test part and a training pool, then draw a small training part from the pool.
 
-    ``rule="grouped"`` (default) splits each class by itself and keeps byte-identical copies on one side, so that no
-    test image was seen in training; a group of copies with several labels counts to the class of its first image.
-    ``fraction`` of the pool is drawn per class, at least one image of each class.
+    ``rule="grouped"`` (default) splits each class separately and keeps byte-identical copies on the same side, so that
+    no test image was seen in training. A group of copies with several labels belongs to the class of its first image.
+    ``fraction`` of the pool is drawn from each class, at least one image per class.
 
-    ``rule="random"`` is the paper's procedure (section 4.1: 80% at random, then a random share of it): no strata, no
-    groups. Copies then lie on both sides; ``leaked`` counts them. A class may be missing, which is warned about.
+    ``rule="random"`` is the paper's procedure (section 4.1: 80% at random, then a random part of these), without
+    stratification or grouping. Copies then end up on both sides; ``leaked`` counts them. A class may be missing from a
+    part, which causes a warning.
 
-    The same seed gives the same test part and the same order of the pool whatever the fraction, so the 1% training
-    part is contained in the 5% part, and that in the 10% part. The global random state is neither read nor changed.
+    The same seed gives the same test part and the same order of the pool for every fraction. So the 1% training part is
+    contained in the 5% part, and that in the 10% part. The global random state is neither read nor changed.
 
     Args:
         images: what to split.
-        fraction: share of the training pool to train on, in (0, 1]; the paper has 0.01, 0.05 and 0.10.
+        fraction: fraction of the training pool to train on, in (0, 1]; the paper uses 0.01, 0.05 and 0.10.
         seed: 0 or larger.
         rule: ``"grouped"`` or ``"random"``.
-        test_share: share of the images in the test part, in (0, 1); the paper has 0.2.
+        test_share: fraction of the images in the test part, in (0, 1); the paper uses 0.2.
 
     Raises:
-        ValueError: a value is out of range, or a class has too few distinct images to lie on both sides.
+        ValueError: a value is out of range, or a class has too few distinct images for both parts.
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
@@ -115,7 +127,7 @@ def split(
     elif rule == "random":
         n = len(images)
         if n < 2:
-            raise ValueError(f"{n} images cannot be split; at least 2 are needed")
+            raise ValueError(f"{n} images cannot be split; give at least 2")
         order = np.random.default_rng([seed, 0]).permutation(n).tolist()
         held_out = min(n - 1, max(1, half_up(test_share * n)))
         test, pool = order[:held_out], order[held_out:]
@@ -145,20 +157,20 @@ def split(
         missing = [name for name, count in counts.items() if count == 0]
         if missing:
             warnings.warn(
-                f"the {part} part has no image of {', '.join(missing)}; rule='grouped' or a larger fraction helps",
+                f"the {part} part has no image of {', '.join(missing)}; use rule='grouped' or a larger fraction",
                 stacklevel=2,
             )
     return result
 
 
 def _split_grouped(images: Images, seed: int, test_share: float) -> tuple[list[int], list[int], list[int]]:
-    """Return (test, pool, pool in drawing order); each group of equal digests lies on one side."""
+    """Return (test, pool, pool in drawing order); images with equal digests are on the same side."""
     groups: dict[str, list[int]] = {}
     for index, digest in enumerate(images.digests):
         groups.setdefault(digest, []).append(index)
     labels = images.labels.tolist()
     strata: list[list[list[int]]] = [[] for _ in images.classes]
-    for members in groups.values():  # in order of the first member, so the result does not depend on hashing
+    for members in groups.values():  # ordered by first member, so the result does not depend on hashing
         strata[labels[members[0]]].append(members)
 
     test: list[int] = []
@@ -168,15 +180,15 @@ def _split_grouped(images: Images, seed: int, test_share: float) -> tuple[list[i
                 f"class {images.classes[label]!r} has {len(stratum)} distinct image(s), but a split needs at least 2 "
                 "in each class; add images or leave the class out"
             )
-        # One generator per class: adding a class does not move the split of the others.
+        # One generator per class: adding a class does not change the split of the others.
         drawn = [stratum[i] for i in np.random.default_rng([seed, 0, label]).permutation(len(stratum))]
         target = max(1, half_up(test_share * sum(map(len, stratum))))
-        candidates = drawn[:-1]  # the last one always stays in the training pool
+        candidates = drawn[:-1]  # the last group always stays in the training pool
         held_out: list[int] = []
         for members in candidates:
             if len(held_out) + len(members) <= target:
                 held_out += members
-        test += held_out or min(candidates, key=len)  # only large groups: the smallest, though above the target
+        test += held_out or min(candidates, key=len)  # all groups exceed the target: take the smallest
 
     kept = set(test)
     pool = [i for i in range(len(labels)) if i not in kept]
@@ -185,40 +197,40 @@ def _split_grouped(images: Images, seed: int, test_share: float) -> tuple[list[i
 
 
 def _first_share(order: list[int], fraction: float) -> list[int]:
-    """Return the first ``fraction`` of ``order``, at least one: shares of one order are nested."""
+    """Return the first ``fraction`` of ``order``, at least one entry; smaller fractions are nested in larger."""
     return order[: max(1, half_up(fraction * len(order)))]
 
 
 def patient_groups(images: Images, pattern: str) -> tuple[str, ...]:
-    """Name for each image the group that must stay on one side of a split.
+    """Return for each image the name of the group that must stay on one side of a split.
 
-    Images belong together where the file names tell the same patient, or where two files are byte-identical; and so
-    on along such links: a copy under another patient's number ties these two patients together.
+    Two images belong to one group if their file names give the same patient or if the files are byte-identical. Groups
+    are joined along such links: a copy under another patient's number joins the two patients.
 
     Args:
-        images: read from files.
+        images: images read from files.
         pattern: regular expression that finds the patient in the path below the folder, such as ``r"p\\d+"`` in
-            ``normal/p017-2.png``; where it has a group in brackets, what that matched is the patient.
+            ``normal/p017-2.png``. If it has a capturing group, the text of the first one names the patient.
 
     Returns:
-        One name per image; equal names belong together.
+        One name per image; images with equal names belong together.
 
     Raises:
-        ValueError: the pattern is no regular expression, or finds nothing in a file's path.
+        ValueError: the pattern is not a valid regular expression, or does not match a file's path.
     """
     try:
         finder = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"pattern {pattern!r} is no regular expression ({error}); try r'p\\d+'") from error
+        raise ValueError(f"pattern {pattern!r} is not a valid regular expression ({error}); try r'p\\d+'") from error
     patients = []
     for file in images.files:
-        found = finder.search(file)
-        if not found:
+        match = finder.search(file)
+        if not match:
             raise ValueError(
-                f"pattern {pattern!r} finds no patient in {file!r}; change the pattern until it fits every file"
+                f"pattern {pattern!r} finds no patient in {file!r}; change the pattern so that it matches every file"
             )
-        patients.append(found[1] if finder.groups and found[1] is not None else found[0])
-    # A graph of patients and contents, with an edge for each file: what hangs together is a group.
+        patients.append(match[1] if finder.groups and match[1] is not None else match[0])
+    # A graph of patients and file contents, with an edge for each file: a connected component is a group.
     names, patient = np.unique(patients, return_inverse=True)
     contents, content = np.unique(images.digests, return_inverse=True)
     size = len(names) + len(contents)
@@ -231,14 +243,14 @@ def patient_groups(images: Images, pattern: str) -> tuple[str, ...]:
 def split_by_patient(
     images: Images, pattern: str, fraction: float = 0.05, seed: int = 0, test_share: float = 0.2
 ) -> Split:
-    """Split like :func:`dmws_lite.images.splits.split` with ``rule="grouped"``, and keep each patient on one side.
+    """Split as :func:`dmws_lite.images.splits.split` does with ``rule="grouped"``, and keep each patient on one side.
 
     Args:
-        images: read from files.
-        pattern: where the patient is in a path, see :func:`patient_groups`.
-        fraction: share of the training pool to train on, in (0, 1].
+        images: images read from files.
+        pattern: regular expression that finds the patient in a path, see :func:`patient_groups`.
+        fraction: fraction of the training pool to train on, in (0, 1].
         seed: 0 or larger.
-        test_share: share of the images in the test part, in (0, 1).
+        test_share: fraction of the images in the test part, in (0, 1).
 
     Raises:
         ValueError: see :func:`patient_groups` and :func:`dmws_lite.images.splits.split`.
@@ -250,11 +262,11 @@ def split_by_patient(
 
 
 def shared_patients(data: Split, groups: Sequence[str]) -> int:
-    """Count the test images whose patient is in the training part as well.
+    """Count the test images whose patient is also in the training part.
 
     Args:
-        data: a split of the images that ``groups`` names.
-        groups: one name per image, see :func:`patient_groups`.
+        data: a split.
+        groups: one name per image that was split, see :func:`patient_groups`.
     """
     trained = {groups[i] for i in data.train_index.tolist()}
     return sum(groups[i] in trained for i in data.test_index.tolist())

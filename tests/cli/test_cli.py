@@ -154,7 +154,7 @@ def test_version(capsys):
         ("select convnext_pocket --dry-run --layers 0,x", "is none of first, last, uniform"),
         ("train nowhere --out OUT", "nowhere does not exist; give the folder"),
         ("train FILE --out OUT", "is a file, not a folder"),
-        ("train EMPTY --out OUT", "has no folder in it"),
+        ("train EMPTY --out OUT", "contains no folders"),
         ("train ONE --out OUT", "has 1 class (a), but classification needs at least 2"),
         ("train FEW --out OUT", "class 'a' has 1 distinct image(s)"),
         ("train PARTS --out OUT", "pass --parts pool to read them as one set"),

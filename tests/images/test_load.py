@@ -166,7 +166,7 @@ def test_several_frames_first_is_read_and_noted(tmp_path):
     save(tmp_path / "set" / "a" / "y.gif", frames[0], save_all=True, append_images=frames[1:])
     images = read_one(tmp_path, tmp_path)
     assert images.pixels[:2].unique().tolist() == [10]
-    assert any(note.startswith("2 files hold several frames") for note in images.notes)
+    assert any(note.startswith("2 files have several frames") for note in images.notes)
 
 
 def test_grey_removes_the_colour_mode_of_the_file(tmp_path):
@@ -228,7 +228,7 @@ def test_a_warning_names_five_files_and_skipped_has_all(tmp_path):
     root = tree(tmp_path, {"a": 1, "b": 1})
     for i in range(8):
         (root / "a" / f"x{i}.png").write_bytes(b"")
-    with pytest.warns(UserWarning, match=r"a/x4\.png \(empty file\) and 3 more; all of them are in Images.skipped"):
+    with pytest.warns(UserWarning, match=r"a/x4\.png \(empty file\) and 3 more; Images.skipped lists all of them"):
         images = load_images("folder", root, size=16, **QUIET)
     assert len(images.skipped) == 8
 
@@ -272,8 +272,7 @@ def test_other_files_are_passed_over_and_counted(tmp_path):
     assert images.classes == ("a", "b") and not images.skipped
     (note,) = images.notes
     assert note == (
-        "passed over 11 files that are no images to read: 1 .csv, 1 .eps, 1 .pdf, 1 .txt, 1 files without suffix, "
-        "3 hidden or system files, 3 masks"
+        "ignored 11 files: 1 .csv, 1 .eps, 1 .pdf, 1 .txt, 1 files without a suffix, 3 hidden or system files, 3 masks"
     )
     assert note in images.describe()
 
@@ -313,7 +312,7 @@ def test_empty_class_no_images_single_class(tmp_path):
         load_images("folder", tmp_path, **QUIET)
     (root / "c").mkdir()
     (root / "c" / "x.csv").write_text("1")
-    with pytest.raises(ValueError, match=r"class 'c' has no image in .*passed over: 1 \.csv.*remove the folder"):
+    with pytest.raises(ValueError, match=r"class 'c' has no image in .*ignored: 1 \.csv.*remove the folder"):
         load_images("folder", root, **QUIET)
     (root / "c" / "x.csv").rename(root / "c" / "x.dcm")
     with pytest.raises(ValueError, match="convert DICOM"):
@@ -458,7 +457,7 @@ def test_kaggle_layouts_at_and_above_the_folder(tmp_path, source, counts):
         assert images.name == source
         assert not any("mask" in name for name in images.files)
     if source == "xray":
-        assert "passed over 8 files that are no images to read: 8 masks" in images.notes
+        assert "ignored 8 files: 8 masks" in images.notes
         assert images.files[0] == "COVID/images/000.png"
     if source == "mri":
         assert images.notes == ("parts read as one set: Training, Testing",)
@@ -619,7 +618,7 @@ def test_subset_counts_and_describe():
     text = images.describe()
     assert "fake: 5 images, 8 x 8 grey, 3 classes" in text
     assert (
-        "copies: 3 images repeat another one byte for byte (2 distinct); 1 times a copy carries another label" in text
+        "copies: 3 images repeat another one byte for byte (2 distinct); copies disagree on the label 1 times" in text
     )
     with pytest.raises(ValueError, match="indices run from 0 to 5"):
         images.subset([0, 5])

@@ -43,7 +43,7 @@ def test_the_practice_folder_holds_its_traps(images):
     assert sum(len(found) > 1 for found in labels.values()) == 1, "one copy carries another label"
     by_mode, by_class = mode_rule(mode_counts(images))
     assert by_mode > by_class + 0.1, "the colour mode tells the class"
-    assert any("passed over 1 files" in note for note in images.notes)
+    assert any("ignored 1 files" in note for note in images.notes)
 
 
 def test_slices_of_one_patient_are_more_alike_than_slices_of_two(images):
@@ -83,7 +83,7 @@ def test_groups_follow_names_and_copies():
 def test_a_pattern_that_does_not_fit_is_named():
     with pytest.raises(ValueError, match="finds no patient in 'a/x.png'"):
         patient_groups(named("a/p1.png", "a/x.png"), r"p\d+")
-    with pytest.raises(ValueError, match="is no regular expression"):
+    with pytest.raises(ValueError, match="is not a valid regular expression"):
         patient_groups(named("a/p1.png"), r"p(")
 
 
