@@ -1,4 +1,4 @@
-"""Self-knowledge distillation: the loss of equations 1 to 5 and the auxiliary's update of equation 7."""
+"""Self-knowledge distillation: the loss of equations 1 to 5."""
 
 from __future__ import annotations
 
@@ -19,14 +19,53 @@ def check_tau(tau: float) -> None:
 
 
 def soften(logits: Tensor, tau: float) -> Tensor:
-    """Return the softened class probabilities of equations 1 and 2, ``softmax(z / tau)``, in fp32.
+    r"""Return softened class probabilities, equations 1 and 2 of the paper, in fp32.
+
+    .. math:: p_k = \frac{\exp(z_k / \tau)}{\sum_j \exp(z_j / \tau)}
 
     Args:
         logits: ``(N, K)`` scores of K classes.
-        tau: temperature, > 0.
+        tau: temperature, in (0, 100]; 1 is the plain softmax.
+
+    Returns:
+        ``(N, K)`` probabilities; every row adds up to 1.
+
+    Raises:
+        ValueError: tau out of range.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[0.0, 2.0]])
+        >>> soften(logits, tau=1)
+        tensor([[0.1192, 0.8808]])
+        >>> soften(logits, tau=4)
+        tensor([[0.3775, 0.6225]])
     """
     check_tau(tau)
     return F.softmax(logits.float() / tau, dim=1)
+
+
+def softened_kl(logits: Tensor, teacher_logits: Tensor, tau: float) -> Tensor:
+    r"""Return the KL divergence of a network's predictions from a teacher's, both softened by tau, in fp32.
+
+    .. math:: L_\mathrm{skd} = \sum_k p_k^{S'} \log \frac{p_k^{S'}}{p_k^S}
+
+    This is equation 3 of the paper, averaged over the batch, without the factor :math:`\tau^2` of equation 5.
+
+    Args:
+        logits: ``(N, K)`` of the network that learns.
+        teacher_logits: ``(N, K)``; detached here, so no gradient reaches the teacher.
+        tau: temperature, in (0, 100].
+
+    Returns:
+        A scalar in nats, at least 0.
+
+    Raises:
+        ValueError: tau out of range.
+    """
+    soft_targets = soften(teacher_logits.detach(), tau)
+    # "batchmean" is the sum over classes of equation 3; "mean" would divide by the number of classes as well.
+    return F.kl_div(F.log_softmax(logits.float() / tau, dim=1), soft_targets, reduction="batchmean")
 
 
 def skd_loss(
@@ -34,12 +73,12 @@ def skd_loss(
 ) -> dict[str, Tensor]:
     r"""Compute the loss of the main student, equation 5 of the paper.
 
-    .. math:: L_\mathrm{total} = \alpha L_\mathrm{ce} + (1 - \alpha)\,\tau^2 L_\mathrm{skd}, \qquad
-        L_\mathrm{skd} = \sum_k p_k^{S'} \log \frac{p_k^{S'}}{p_k^S}
+    .. math:: L_\mathrm{total} = \alpha L_\mathrm{ce} + (1 - \alpha)\,\tau^2 L_\mathrm{skd}
 
-    Both terms are means over the batch. :math:`L_\mathrm{skd}` uses probabilities softened by tau (equations 1 to 3);
-    the cross-entropy of equation 4 is taken at temperature 1, as is usual and as the factor tau squared presumes,
-    although the paper writes the same symbol for both. No gradient flows to the auxiliary. Everything is in fp32.
+    Both terms are means over the batch, in nats, computed in fp32. :math:`L_\mathrm{skd}` compares probabilities
+    softened by tau (equations 1 to 3, :func:`softened_kl`). The cross-entropy of equation 4 is taken at temperature 1,
+    as is usual and as the factor :math:`\tau^2` presumes, although the paper writes the same symbol for both. No
+    gradient flows to the auxiliary.
 
     Args:
         main_logits: ``(N, K)`` logits of the main student.
@@ -49,15 +88,17 @@ def skd_loss(
         tau: temperature, in (0, 100].
 
     Returns:
-        ``{"loss", "ce", "kd"}``: the total, the cross-entropy and the plain KL divergence (without ``tau**2``).
+        ``{"loss", "ce", "kd"}``: the total, the cross-entropy and the KL divergence (without ``tau**2``).
 
     Raises:
         ValueError: alpha or tau out of range, or the shapes differ.
 
     Example:
-        >>> z = torch.zeros(1, 2)
-        >>> round(skd_loss(z, z, torch.tensor([0]))["loss"].item(), 4)  # 0.6 * ln 2; both agree, so no KL
-        0.4159
+        >>> import torch
+        >>> main, aux, targets = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]]), torch.tensor([0])
+        >>> terms = skd_loss(main, aux, targets, alpha=0.6, tau=2.0)
+        >>> {name: round(value.item(), 4) for name, value in terms.items()}  # loss = 0.6 * ce + 0.4 * 2**2 * kd
+        {'loss': 0.8155, 'ce': 0.1269, 'kd': 0.4621}
     """
     check_alpha(alpha)
     if main_logits.shape != aux_logits.shape or main_logits.ndim != 2:
@@ -65,9 +106,6 @@ def skd_loss(
             f"logits of shape {tuple(main_logits.shape)} (main) and {tuple(aux_logits.shape)} (auxiliary) do not "
             "match; both must be (N, K)"
         )
-    soft_targets = soften(aux_logits.detach(), tau)
     ce = F.cross_entropy(main_logits.float(), targets)
-    log_main = F.log_softmax(main_logits.float() / tau, dim=1)
-    # "batchmean" is the sum over classes of equation 3; "mean" would divide by the number of classes as well.
-    kd = F.kl_div(log_main, soft_targets, reduction="batchmean")
+    kd = softened_kl(main_logits, aux_logits, tau)
     return {"loss": alpha * ce + (1 - alpha) * tau**2 * kd, "ce": ce, "kd": kd}

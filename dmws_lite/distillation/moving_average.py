@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .options import BETA
 
 BUFFER_CHOICES = ("lerp", "copy", "keep")
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)  # timm's derive from these
 
 
 def check_beta(beta: float) -> None:
@@ -19,88 +22,117 @@ def check_beta(beta: float) -> None:
     BETA.check("beta", beta)
 
 
-_pairs: WeakKeyDictionary[nn.Module, tuple] = WeakKeyDictionary()
-
-
 @torch.no_grad()
 def update_auxiliary(aux: nn.Module, main: nn.Module, beta: float, buffers: str = "lerp") -> None:
-    r"""Move the auxiliary towards the main student, equation 7: :math:`\theta_{S'} \leftarrow \beta\,\theta_{S'} + (1 -
-    \beta)\,\theta_S`.
+    r"""Move the auxiliary towards the main student, equation 7 of the paper.
 
-    Library versions of this average (``torch.optim.swa_utils.AveragedModel``, timm's ``ModelEmaV3``, ema-pytorch) copy
-    main over the average at their first update, which would erase the complementary start; this one never copies.
+    .. math:: \theta_{S'} \leftarrow \beta\,\theta_{S'} + (1 - \beta)\,\theta_S
 
-    Parameters are averaged raw, in fp32: in bf16 a step of ``1 - beta = 0.001`` is lost in rounding.
+    Most libraries start their average by copying main over it, which would erase the complementary start:
+    ``AveragedModel`` of ``torch.optim.swa_utils`` and ema-pytorch do so at their first update, and so does timm's
+    ``ModelEmaV3`` when ``update`` is given ``step`` (the decay starts at 0). Without ``step``, ``ModelEmaV3(aux,
+    decay=beta)`` is equation 7, equal to this function to the last bit: with ``buffers="lerp"`` by default, with
+    ``buffers="copy"`` under ``exclude_buffers=True``. What differs: it averages into a copy of the network it is given,
+    pairs tensors by position without comparing the two networks, moves a tensor with two names twice, and cannot leave
+    the buffers alone.
+
+    Parameters are averaged in fp32: in bf16 a step of ``1 - beta = 0.001`` is lost in rounding.
 
     Buffers are the running means and variances of batch norm. The auxiliary predicts in eval mode, so it normalises
     with them, and weights that move away from frozen statistics give meaningless targets. ``"lerp"`` averages them
-    with the same beta, which keeps weights and statistics of the same age; ``"copy"`` takes main's; ``"keep"`` leaves
-    them (only right without batch norm). Counters are always copied. Statistics that were cut from the teacher do not
-    fit the cut network even before the first step: see :func:`calibrate_batch_norm`.
+    with the same beta, so that weights and statistics have the same age; ``"copy"`` takes main's; ``"keep"`` leaves
+    them as they are, which is right only without batch norm. ``"lerp"`` and ``"copy"`` copy the counters. Statistics
+    selected from the teacher do not fit the student even before the first step: see :func:`calibrate_batch_norm`.
 
     Args:
-        aux: auxiliary student, fp32.
+        aux: auxiliary student, fp32; changed in place.
         main: main student of the same architecture, fp32.
-        beta: share that the auxiliary keeps, in [0, 1]; 1 leaves its parameters as they are.
+        beta: share of itself that the auxiliary keeps, in [0, 1]; 1 leaves its parameters as they are.
         buffers: ``"lerp"``, ``"copy"`` or ``"keep"``.
 
     Raises:
-        ValueError: beta or buffers out of range, the two models differ, or parameters are not fp32.
+        ValueError: beta or buffers out of range, the two networks differ, or parameters are not fp32.
+
+    Example:
+        >>> main, aux = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+        >>> _ = torch.nn.init.constant_(main.weight, 1.0), torch.nn.init.constant_(aux.weight, 0.0)
+        >>> update_auxiliary(aux, main, beta=0.9)
+        >>> round(aux.weight.item(), 4)  # 0.9 * 0 + 0.1 * 1
+        0.1
     """
     check_beta(beta)
     if buffers not in BUFFER_CHOICES:
         raise ValueError(f"buffers={buffers!r} is unknown; choose one of {', '.join(BUFFER_CHOICES)}")
-    aux_params, main_params, aux_floats, main_floats, counters = _paired(aux, main)
-    torch._foreach_lerp_(aux_params, main_params, 1.0 - beta)
+    pairs = _paired(aux, main)
+    # All tensors of a list in one call: a Python loop over them takes three times as long (benchmarks/README.md).
+    get_ema_multi_avg_fn(beta)(pairs.aux_params, pairs.main_params, None)
     if buffers == "keep":
         return
-    if aux_floats:
-        torch._foreach_lerp_(aux_floats, main_floats, 1.0 if buffers == "copy" else 1.0 - beta)
-    for own, other in counters:
+    if pairs.aux_floats:
+        get_ema_multi_avg_fn(0.0 if buffers == "copy" else beta)(pairs.aux_floats, pairs.main_floats, None)
+    for own, other in pairs.counters:
         own.copy_(other)
 
 
-def _paired(aux: nn.Module, main: nn.Module) -> tuple:
-    """Pair the tensors of both models by name, once per pair of models (the lists are reused every step)."""
-    cached = _pairs.get(aux)
-    if cached and cached[0] is main and cached[1] == _places(aux, main):
-        return cached[2]
+def check_same_architecture(aux: nn.Module, main: nn.Module) -> None:
+    """Raise ``ValueError`` unless both networks have the same names and shapes, with parameters in fp32."""
+    _paired(aux, main)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The tensors of two networks side by side, as the update reads them."""
+
+    aux_params: list[Tensor]
+    main_params: list[Tensor]
+    aux_floats: list[Tensor]
+    main_floats: list[Tensor]
+    counters: list[tuple[Tensor, Tensor]]
+
+
+# auxiliary -> (main, addresses of the tensors, pairs): made once per two networks and reused every step
+_known: WeakKeyDictionary[nn.Module, tuple[nn.Module, tuple[int, ...], _Pairs]] = WeakKeyDictionary()
+
+
+def _paired(aux: nn.Module, main: nn.Module) -> _Pairs:
+    """Pair the tensors of both networks by name."""
+    known = _known.get(aux)
+    if known and known[0] is main and known[1] == _addresses(aux, main):
+        return known[2]
     aux_params, main_params = dict(aux.named_parameters()), dict(main.named_parameters())
     aux_buffers, main_buffers = dict(aux.named_buffers()), dict(main.named_buffers())
     for own, other in ((aux_params, main_params), (aux_buffers, main_buffers)):
-        odd = sorted(own.keys() ^ other.keys()) or [k for k in own if own[k].shape != other[k].shape]
-        if odd:
-            raise ValueError(f"main and auxiliary differ at {odd[0]!r}; both must be the same architecture")
-    low = [name for name, p in [*aux_params.items(), *main_params.items()] if p.dtype != torch.float32]
-    if low:
-        raise ValueError(
-            f"{low[0]} is {aux_params[low[0]].dtype}, but the average needs fp32; call model.float() first"
-        )
-    floats = [name for name, b in aux_buffers.items() if b.is_floating_point()]
-    counters = [(aux_buffers[name], main_buffers[name]) for name in aux_buffers if name not in floats]
-    lists = (
-        [aux_params[name] for name in aux_params],
-        [main_params[name] for name in aux_params],
-        [aux_buffers[name] for name in floats],
-        [main_buffers[name] for name in floats],
-        counters,
+        different = sorted(own.keys() ^ other.keys()) or [k for k in own if own[k].shape != other[k].shape]
+        if different:
+            raise ValueError(f"main and auxiliary differ at {different[0]!r}; both must be the same architecture")
+    for name, parameter in [*aux_params.items(), *main_params.items()]:
+        if parameter.dtype != torch.float32:
+            raise ValueError(f"{name} is {parameter.dtype}, but the average needs fp32; call .float() on both networks")
+    floats = [name for name, buffer in aux_buffers.items() if buffer.is_floating_point()]
+    pairs = _Pairs(
+        aux_params=list(aux_params.values()),
+        main_params=[main_params[name] for name in aux_params],
+        aux_floats=[aux_buffers[name] for name in floats],
+        main_floats=[main_buffers[name] for name in floats],
+        counters=[(aux_buffers[name], main_buffers[name]) for name in aux_buffers if name not in floats],
     )
-    _pairs[aux] = (main, _places(aux, main), lists)
-    return lists
+    _known[aux] = (main, _addresses(aux, main), pairs)
+    return pairs
 
 
-def _places(aux: nn.Module, main: nn.Module) -> tuple[int, ...]:
-    """Where the tensors live; moving a model to another device or loading new storage changes it."""
+def _addresses(aux: nn.Module, main: nn.Module) -> tuple[int, ...]:
+    """Where the parameters lie in memory; moving a network to another device changes it."""
     return tuple(p.data_ptr() for model in (aux, main) for p in model.parameters())
 
 
 @torch.no_grad()
-def calibrate_batch_norm(model: nn.Module, batches: Iterator[Tensor] | list[Tensor]) -> int:
+def calibrate_batch_norm(model: nn.Module, batches: Iterable[Tensor]) -> int:
     """Measure the batch-norm statistics of a network afresh, as plain averages over the given batches.
 
-    A student's running mean and variance were measured on the teacher's channels, all of them summed into the next
-    layer. Half the channels give other sums, so the cut statistics do not describe the cut network. Main heals itself
-    in train mode; the auxiliary only ever predicts, so it is measured once before the first step.
+    A student's running means and variances come from the teacher, where the next layer summed over all channels. With
+    half of the channels the sums are different, so the selected statistics do not describe the student. Main
+    re-estimates its statistics while it trains; the auxiliary only predicts, so it is calibrated once before the first
+    step. (``torch.optim.swa_utils.update_bn`` would switch drop path and dropout on as well.)
 
     Args:
         model: a network; its mode is restored afterwards.
@@ -108,8 +140,15 @@ def calibrate_batch_norm(model: nn.Module, batches: Iterator[Tensor] | list[Tens
 
     Returns:
         The number of batch-norm layers; 0 means that the model has none and nothing was done.
+
+    Example:
+        >>> model = torch.nn.Sequential(torch.nn.BatchNorm2d(3))
+        >>> calibrate_batch_norm(model, [torch.full((4, 3, 2, 2), 5.0)])
+        1
+        >>> model[0].running_mean
+        tensor([5., 5., 5.])
     """
-    layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    layers = [m for m in model.modules() if isinstance(m, BATCH_NORMS) and m.track_running_stats]
     if not layers:
         return 0
     momenta = [layer.momentum for layer in layers]
@@ -129,11 +168,14 @@ def calibrate_batch_norm(model: nn.Module, batches: Iterator[Tensor] | list[Tens
 
 
 def remaining_share(beta: float, steps: int) -> float:
-    """Return ``beta ** steps``: how much of its own start the auxiliary still holds after that many updates.
+    r"""Return how much of its own start the auxiliary still holds: :math:`\beta^n` after n updates of equation 7.
 
     Args:
-        beta: in [0, 1].
+        beta: share that the auxiliary keeps per step, in [0, 1].
         steps: number of updates, at least 0.
+
+    Returns:
+        A share in [0, 1].
 
     Raises:
         ValueError: beta or steps out of range.
@@ -149,9 +191,20 @@ def remaining_share(beta: float, steps: int) -> float:
 
 
 def half_life(beta: float) -> float:
-    """Return the number of updates after which half of the auxiliary's own start is left, ``ln 2 / -ln beta``.
+    r"""Return the number of updates after which half of the auxiliary's own start is left: :math:`\ln 2 / -\ln \beta`.
 
-    Infinite at beta = 1 (never updated), 0 at beta = 0 (overwritten at once).
+    Args:
+        beta: share that the auxiliary keeps per step, in [0, 1].
+
+    Returns:
+        Steps; infinite at beta = 1 (never updated), 0 at beta = 0 (overwritten at once).
+
+    Raises:
+        ValueError: beta out of range.
+
+    Example:
+        >>> round(half_life(0.9), 1)
+        6.6
     """
     check_beta(beta)
     if beta == 0:

@@ -17,23 +17,34 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training images, at least 1 (the paper: 300).
         batch_size: images per step, at least 2 (batch norm needs two).
-        learning_rate: peak of AdamW's learning rate, > 0.
-        weight_decay: of AdamW, >= 0.
-        warmup: share of all steps with a rising learning rate, in [0, 1); a cosine to zero follows.
+        learning_rate: peak of AdamW's learning rate, in (0, 10].
+        weight_decay: of AdamW, in [0, 10].
+        warmup: share of all steps with a rising learning rate, in [0, 0.99]; a cosine to zero follows.
         alpha: weight of the cross-entropy, in [0, 1] (equation 5).
-        beta: share that the auxiliary keeps per step, in [0, 1] (equation 7).
+        beta: share of itself that the auxiliary keeps per step, in [0, 1] (equation 7).
         tau: temperature, in (0, 100] (equations 1 and 2).
-        buffers: what happens to batch-norm buffers, see :func:`dmws_lite.distillation.moving_average.update_auxiliary`.
-        shift: largest random shift as a share of the image side, in [0, 0.5).
+        buffers: ``"lerp"``, ``"copy"`` or ``"keep"``: what happens to the auxiliary's batch-norm buffers, see
+            :func:`dmws_lite.distillation.moving_average.update_auxiliary`.
+        shift: largest random shift as a share of the image side, in [0, 0.49].
         flip: flip half of the images left to right.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
-        precision: ``"auto"`` (bf16 autocast on GPUs that have it, else fp32), ``"fp32"`` or ``"bf16"``. The weights
-            stay fp32 either way. On the CPUs measured bf16 gained nothing, see ``benchmarks/README.md``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        precision: ``"auto"`` (bf16 autocast on GPUs that compute in it, else fp32), ``"fp32"`` or ``"bf16"``. The
+            weights stay fp32 either way. On the CPUs measured bf16 gained nothing, see ``benchmarks/README.md``.
         seed: of the order, the augmentation and drop path.
-        evaluate_every: epochs between two test measurements in the history; 0 measures about ten times. They are for
-            the curve only: nothing is chosen by them, and the result is always the last epoch's.
-        checkpoint: file to continue from and to write to after every epoch; ``None`` for none.
+        evaluate_every: epochs between two measurements on the test images, at least 0; 0 measures about ten times. They
+            are for the curve only: nothing is chosen by them, and the result is always the last epoch's.
+        checkpoint: file to resume from and to write to after every epoch; ``None`` for none.
         progress: show a progress bar.
+
+    Raises:
+        ValueError: a value is out of range or unknown; the message names it and the range.
+
+    Example:
+        >>> TrainConfig(epochs=20, tau=4.0).beta
+        0.9
+        >>> TrainConfig(epochs=0)
+        Traceback (most recent call last):
+        ValueError: epochs=0 is out of range; choose an integer of at least 1
     """
 
     epochs: int = 60
@@ -58,8 +69,8 @@ class TrainConfig:
         check_alpha(self.alpha)
         check_beta(self.beta)
         check_tau(self.tau)
-        whole = {"epochs": 1, "batch_size": 2, "evaluate_every": 0}
-        for name, least in whole.items():
+        integers = {"epochs": 1, "batch_size": 2, "evaluate_every": 0}
+        for name, least in integers.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name}={value!r} is out of range; choose an integer of at least {least}")
@@ -80,10 +91,14 @@ class Result:
     """What a run leaves behind.
 
     Attributes:
-        history: one row per epoch: ``epoch``, ``step``, ``learning_rate``, ``loss``, ``ce``, ``kd``, ``remaining``
-            (``beta ** step``), ``seconds``; and, in the epochs that were measured, ``main_accuracy``, ``aux_accuracy``
-            and ``agreement`` (share of test images on which both predict the same class).
-        metrics: the main student on the test images after the last epoch, see :func:`evaluate`.
+        history: one row per epoch. Always: ``epoch`` and ``step`` (how many are done), ``learning_rate`` (of the last
+            step), ``loss``, ``ce``, ``kd`` and any further term of the strategy (means over the training images, in
+            nats), ``remaining`` (``beta ** step``; ``None`` without an auxiliary) and ``seconds``. In the epochs that
+            were measured, else ``None``: ``test_loss`` and ``aux_test_loss`` (cross-entropy of main and auxiliary on
+            the test images, in nats), ``main_accuracy`` and ``aux_accuracy`` (on the test images, in [0, 1]) and
+            ``agreement`` (share of test images for which both predict the same class). A test loss that rises while
+            ``ce`` falls shows overfitting. Records from before the two test losses lack them: read with ``row.get``.
+        metrics: main's on the test images after the last epoch, see :func:`dmws_lite.training.evaluate.score`.
         aux_metrics: the auxiliary's, or ``None`` without one.
         config: the settings.
         device: where it ran.
@@ -99,14 +114,39 @@ class Result:
     seconds: float = 0.0
     predicted: list[int] = field(default_factory=list)
 
+    def append(self, row: dict, seconds: float) -> None:
+        """Add an epoch's row to the history, and the seconds that the epoch took."""
+        row["seconds"] = seconds
+        self.history.append(row)
+        self.seconds += seconds
+
     def column(self, name: str) -> tuple[list[int], list[float]]:
-        """Return the epochs and the values of one column of the history, where it was measured."""
+        """Return the epochs and the values of one column of the history, where it was measured.
+
+        Example:
+            >>> Result(history=[{"epoch": 1, "test_loss": None}, {"epoch": 2, "test_loss": 0.7}]).column("test_loss")
+            ([2], [0.7])
+        """
         rows = [row for row in self.history if row.get(name) is not None]
         return [row["epoch"] for row in rows], [row[name] for row in rows]
 
 
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
-    """Return the learning rate of a step: a line up to the peak, then half a cosine down to zero."""
+    r"""Return the learning rate of a step: a line up to the peak, then half a cosine down to zero.
+
+    With r rising steps of n in all: peak times :math:`(t + 1) / r` for :math:`t < r`, then peak times
+    :math:`\frac{1}{2} (1 + \cos(\pi (t - r) / (n - r)))`.
+
+    Args:
+        step: counted from 0.
+        steps: of the whole run.
+        config: its ``learning_rate`` is the peak, its ``warmup`` the share of rising steps (at least one rises).
+
+    Example:
+        >>> config = TrainConfig(learning_rate=0.001, warmup=0.1)
+        >>> [round(learning_rate_at(step, 100, config), 6) for step in (0, 9, 10, 55, 99)]
+        [0.0001, 0.001, 0.001, 0.0005, 0.0]
+    """
     rising = max(1, round(config.warmup * steps))
     if step < rising:
         return config.learning_rate * (step + 1) / rising

@@ -1,7 +1,7 @@
 """One run: the main student learns, the auxiliary follows. Read :func:`fit` from top to bottom.
 
-The same loop trains every comparison of the paper: with an auxiliary it is the paper's method, with ``aux=None`` it is
-plain fine-tuning (CM1 when the weights were selected, CM2 to CM4 when they were drawn), and with a strategy of
+The same loop trains every comparison of the paper. With an auxiliary it is the paper's method. With ``aux=None`` it is
+plain fine-tuning: CM1 when the weights were selected, CM2 to CM4 when they were drawn at random. With a strategy of
 :mod:`dmws_lite.distillation.strategies` it is any other kind of distillation.
 """
 
@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..distillation.moving_average import calibrate_batch_norm, remaining_share, update_auxiliary
+from ..distillation.moving_average import (
+    calibrate_batch_norm,
+    check_same_architecture,
+    remaining_share,
+    update_auxiliary,
+)
 from ..distillation.strategies import make_strategy
 from ..distillation.strategies.base import Batch, Strategy
 from ..images.augment import input_statistics, normalise, shift_and_flip
+from ..images.dataset import Images
 from ..images.splits import Split
 from .checkpoint import Checkpoint
 from .config import Result, TrainConfig, learning_rate_at
-from .device import keep_freed_memory, pick_device
-from .evaluate import accuracy, predict_logits, score
+from .device import autocast, keep_freed_memory, pick_device
+from .evaluate import MEASURED, measure
 
 
 def fit(
@@ -36,139 +43,167 @@ def fit(
 ) -> Result:
     """Train the main student on a few labelled images, helped by the auxiliary (figure 2 of the paper).
 
+    The seed sets PyTorch's global generator as well: drop path and dropout draw from it.
+
     Args:
         main: student to train, in place; on return it is on the run's device, in eval mode.
-        aux: auxiliary student, changed in place by equation 7, or ``None`` for training with labels only.
+        aux: auxiliary student, changed in place by equation 7, or ``None`` for training without one.
         data: training and test images, see :func:`dmws_lite.images.splits.split`.
         config: settings; the defaults are the paper's alpha and beta with a short schedule.
         on_epoch: called with each row of the history; return ``False`` to stop after this epoch.
-        strategy: how main is taught, see :mod:`dmws_lite.distillation.strategies`; equation 5 where there is an
-            auxiliary, labels only where there is none.
+        strategy: how main is taught, see :mod:`dmws_lite.distillation.strategies`. By default equation 5 with
+            ``config.alpha`` and ``config.tau`` where there is an auxiliary, and labels only where there is none.
 
     Returns:
         The history and the metrics on the test images.
 
     Raises:
-        ValueError: the two students are not of one architecture, the strategy lacks its auxiliary or has no use for
-            the one given, or the checkpoint belongs to another run.
+        ValueError: the two students differ in architecture, the strategy lacks its auxiliary or has no use for the one
+            given, the device or its precision is not available, or the checkpoint belongs to another run.
+        FloatingPointError: the loss is no longer finite.
+
+    Example:
+        >>> from dmws_lite import dual_students, load_images, load_teacher, make_student, split
+        >>> data = split(load_images("phantom-mri", n=60, size=32, progress=False), fraction=0.5)
+        >>> teacher = load_teacher("convnext_pocket", quiet=True)
+        >>> main, aux, _ = dual_students(teacher, lambda: make_student("convnext_pocket", 4, 32))
+        >>> result = fit(main, aux, data, TrainConfig(epochs=2, device="cpu", progress=False))
+        >>> [row["step"] for row in result.history], round(result.history[-1]["remaining"], 2)
+        ([1, 2], 0.81)
     """
     config = config or TrainConfig()
-    strategy = strategy or _usual_strategy(aux, config)
-    _check_auxiliary(strategy, aux)
-    device = pick_device(config.device)
-    if device.type == "cpu":
-        keep_freed_memory()
-    main, aux = main.to(device, memory_format=torch.channels_last), aux and aux.to(device).eval().requires_grad_(False)
-    train_pixels, train_labels = data.train.pixels.to(device), data.train.labels.to(device)
-    test_pixels, test_labels = data.test.pixels.to(device), data.test.labels
-    mean, std = input_statistics(main)
-    batches = math.ceil(len(train_labels) / config.batch_size)
-    steps = batches * config.epochs
-    every = config.evaluate_every or math.ceil(config.epochs / 10)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=_use_bf16(config.precision, device))
+    strategy = _checked_strategy(strategy, aux, config)
+    device = _device(config)
+    precision = autocast(config.precision, device)
+    generator = torch.Generator().manual_seed(config.seed)  # of the order and the augmentation
+    torch.manual_seed(config.seed)
+
+    # The students and their images, on the device.
+    main = main.to(device, memory_format=torch.channels_last)
+    images = TrainingImages(data.train, input_statistics(main), config, generator, device)
+    aux = None if aux is None else _prepared_auxiliary(aux, main, images, device)
     optimizer = _adamw(main, config)
-    generator = torch.Generator().manual_seed(config.seed)
-    torch.manual_seed(config.seed)  # drop path and dropout draw from the global generator
-    if aux is not None:
-        aux.to(memory_format=torch.channels_last)
-        calibrate_batch_norm(aux, (normalise(part, mean, std) for part in train_pixels.split(64)))
-        update_auxiliary(aux, main, beta=1.0, buffers="keep")  # changes nothing; fails now if the two do not match
-
-    result = Result(config=config, device=str(device))
+    steps = images.batches * config.epochs
     strategy.begin(data.train.labels, len(data.train.classes), config.epochs, device)
-    state = Checkpoint(main, aux, optimizer, generator, result, strategy)
-    images_id = f"{data.train.name}/{len(data.train)}/{data.digest}"
-    first, final = state.load(config, images_id), None
 
-    def draw(index: Tensor) -> Tensor:
-        pixels = shift_and_flip(train_pixels[index.to(device)], generator, config.shift, config.flip)
-        return normalise(pixels, mean, std)
-
-    bar = tqdm(
-        range(first, config.epochs), initial=first, total=config.epochs, unit="epoch", disable=not config.progress
-    )
+    result, measured = Result(config=config, device=str(device)), None
+    checkpoint = Checkpoint(config, data, main, aux, optimizer, generator, strategy, result)
+    bar = _progress_bar(checkpoint.resume(), config)
     for epoch in bar:
-        started = time.perf_counter()
-        sums = {name: torch.zeros((), device=device) for name in ("loss", "ce", "kd")}
+        started, sums = time.perf_counter(), defaultdict(float)
         main.train()
         strategy.begin_epoch(epoch)
-        for number, index in enumerate(_shuffled(len(train_labels), batches, generator)):
-            step = epoch * batches + number
+        for step, index in enumerate(images.shuffled(), start=epoch * images.batches):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, steps, config)
-            images, targets = draw(index), train_labels[index.to(device)]
-            with autocast:
-                aux_logits = None
-                if aux is not None:  # first, and without a graph, so that its activations are gone before main's come
-                    with torch.no_grad():
-                        aux_logits = aux(images)
-                main_logits = main(images)
-                batch = Batch(images, targets, index, main_logits, aux_logits, main, draw, generator)
+            inputs, targets = images.draw(index), images.labels[index.to(device)]
+            with precision:
+                with torch.no_grad():  # the auxiliary first, so that its activations are gone before main's come
+                    aux_logits = None if aux is None else aux(inputs)
+                logits = main(inputs)
+                batch = Batch(inputs, targets, index, logits, aux_logits, main, images.draw, generator)
                 terms = strategy.loss(batch)
             optimizer.zero_grad(set_to_none=True)
-            terms["loss"].backward()  # equation 6, with AdamW in the place of plain descent
+            terms["loss"].backward()  # equation 6, with AdamW in place of plain gradient descent
             optimizer.step()
             if aux is not None:
                 update_auxiliary(aux, main, config.beta, config.buffers)  # equation 7
             for name, value in terms.items():  # kept on the device: reading a number would make a GPU wait
-                sums[name] += value.detach() * (len(index) / len(train_labels))
-        done = (epoch + 1) * batches
-        row = {"epoch": epoch + 1, "step": done, "learning_rate": learning_rate_at(done - 1, steps, config)}
-        row |= {name: value.item() for name, value in sums.items()}
-        row["remaining"] = None if aux is None else remaining_share(config.beta, done)
-        final = None
-        if epoch + 1 == config.epochs or (epoch + 1) % every == 0:
-            final = predict_logits(main, test_pixels), None if aux is None else predict_logits(aux, test_pixels)
-        row |= _compared(final, test_labels)
-        row["seconds"] = time.perf_counter() - started
-        result.history.append(row)
-        result.seconds += row["seconds"]
+                sums[name] += value.detach() * (len(index) / len(images.labels))
+
+        # The epoch's row of the history. A term named like another column raises a TypeError.
+        done = (epoch + 1) * images.batches
+        rate = learning_rate_at(done - 1, steps, config)
+        means = {name: value.item() for name, value in sums.items()}
+        remaining = None if aux is None else remaining_share(config.beta, done)
+        measured = measure(main, aux, data.test) if _is_measured(epoch + 1, config) else None
+        columns = measured.columns() if measured else dict.fromkeys(MEASURED)
+        row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **means, remaining=remaining, **columns)
+        result.append(row, seconds=time.perf_counter() - started)
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-        if not math.isfinite(row["loss"]):
-            raise FloatingPointError(
-                f"the loss is {row['loss']} in epoch {epoch + 1}; lower learning_rate={config.learning_rate}"
-            )
-        state.save(config, images_id)
+        _check_finite(row, config)
+        checkpoint.save()
         if on_epoch is not None and on_epoch(row) is False:
             break
 
     main.eval()
-    if final is None:  # stopped early, or the checkpoint was of a run that had ended
-        final = predict_logits(main, test_pixels), None if aux is None else predict_logits(aux, test_pixels)
-    ours, theirs = final
-    result.metrics = score(ours.softmax(1).cpu(), test_labels)
-    result.aux_metrics = None if theirs is None else score(theirs.softmax(1).cpu(), test_labels)
-    result.predicted = ours.argmax(1).tolist()
+    measured = measured or measure(main, aux, data.test)  # stopped between two measurements, or resumed after its end
+    if result.history:
+        result.history[-1].update(measured.columns())
+    result.metrics, result.aux_metrics = measured.scores()
+    result.predicted = measured.main.argmax(1).tolist()
     return result
 
 
-def _usual_strategy(aux: nn.Module | None, config: TrainConfig) -> Strategy:
-    return make_strategy("labels") if aux is None else make_strategy("skd", alpha=config.alpha, tau=config.tau)
+class TrainingImages:
+    """The training images on the run's device; every step draws some of them, shifted and flipped anew.
+
+    Args:
+        images: the training images.
+        statistics: mean and standard deviation of the network's inputs, per colour, of pixels in 0 .. 1.
+        config: its ``batch_size``, ``shift`` and ``flip`` are read.
+        generator: CPU generator of order and augmentation.
+        device: of the run.
+
+    Attributes:
+        labels: ``(M,)`` class numbers, on the device.
+        batches: number of batches in an epoch.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        statistics: tuple[tuple[float, ...], tuple[float, ...]],
+        config: TrainConfig,
+        generator: torch.Generator,
+        device: torch.device,
+    ) -> None:
+        self.labels = images.labels.to(device)
+        self.batches = math.ceil(len(images) / config.batch_size)
+        self._pixels = images.pixels.to(device)
+        self._mean, self._std = statistics
+        self._config, self._generator = config, generator
+
+    def shuffled(self) -> tuple[Tensor, ...]:
+        """Deal all positions into batches of nearly equal size: no batch of one, which batch norm could not use."""
+        return torch.randperm(len(self.labels), generator=self._generator).tensor_split(self.batches)
+
+    def draw(self, index: Tensor) -> Tensor:
+        """Return the images at some positions as network inputs, ``float32`` ``(N, 3, H, W)``, augmented anew."""
+        pixels = self._pixels[index.to(self._pixels.device)]
+        moved = shift_and_flip(pixels, self._generator, self._config.shift, self._config.flip)
+        return normalise(moved, self._mean, self._std)
+
+    def plain(self) -> Iterator[Tensor]:
+        """Give all images as network inputs in batches of 64, in their order, without augmentation."""
+        return (normalise(part, self._mean, self._std) for part in self._pixels.split(64))
 
 
-def _check_auxiliary(strategy: Strategy, aux: nn.Module | None) -> None:
+def _checked_strategy(strategy: Strategy | None, aux: nn.Module | None, config: TrainConfig) -> Strategy:
+    """Return the strategy, or the usual one in its place, once it is clear that it fits the auxiliary."""
+    if strategy is None:
+        return make_strategy("labels") if aux is None else make_strategy("skd", alpha=config.alpha, tau=config.tau)
     name = type(strategy).__name__
     if strategy.uses_auxiliary and aux is None:
         raise ValueError(f"the strategy {name} learns from an auxiliary student; give aux=, or take another strategy")
     if not strategy.uses_auxiliary and aux is not None:
         raise ValueError(f"the strategy {name} has no use for an auxiliary student; give aux=None")
+    return strategy
 
 
-def _compared(logits: tuple[Tensor, Tensor | None] | None, labels: Tensor) -> dict:
-    """Make the measured columns of a row of the history; empty where nothing was measured."""
-    row: dict[str, float | None] = {"main_accuracy": None, "aux_accuracy": None, "agreement": None}
-    if logits is not None:
-        ours, theirs = logits
-        row["main_accuracy"] = accuracy(ours, labels)
-        if theirs is not None:
-            row["aux_accuracy"] = accuracy(theirs, labels)
-            row["agreement"] = (ours.argmax(1) == theirs.argmax(1)).double().mean().item()
-    return row
+def _device(config: TrainConfig) -> torch.device:
+    device = pick_device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
 
 
-def _shuffled(n: int, batches: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Deal all images into batches of nearly equal size: no batch of one, which batch norm could not use."""
-    return iter(torch.randperm(n, generator=generator).tensor_split(batches))
+def _prepared_auxiliary(aux: nn.Module, main: nn.Module, images: TrainingImages, device: torch.device) -> nn.Module:
+    """Put the auxiliary into the state it keeps: eval mode, without gradients, batch norm measured on the images."""
+    aux = aux.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
+    check_same_architecture(aux, main)
+    calibrate_batch_norm(aux, images.plain())
+    return aux
 
 
 def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
@@ -179,7 +214,19 @@ def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def _use_bf16(precision: str, device: torch.device) -> bool:
-    if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return precision == "bf16"
+def _progress_bar(first: int, config: TrainConfig) -> tqdm:
+    epochs = range(first, config.epochs)
+    return tqdm(epochs, initial=first, total=config.epochs, unit="epoch", disable=not config.progress)
+
+
+def _is_measured(epochs: int, config: TrainConfig) -> bool:
+    """Whether the test images are measured after that many epochs."""
+    every = config.evaluate_every or math.ceil(config.epochs / 10)
+    return epochs == config.epochs or epochs % every == 0
+
+
+def _check_finite(row: dict, config: TrainConfig) -> None:
+    if not math.isfinite(row["loss"]):
+        raise FloatingPointError(
+            f"the loss is {row['loss']} in epoch {row['epoch']}; lower learning_rate={config.learning_rate}"
+        )

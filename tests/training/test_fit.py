@@ -178,5 +178,5 @@ class TestInputs:
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
     def test_a_gpu_that_is_not_there(self):
-        with pytest.raises(ValueError, match="device='cuda' is not there"):
+        with pytest.raises(ValueError, match="device='cuda' is not available"):
             pick_device("cuda")

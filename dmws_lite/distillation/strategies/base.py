@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..loss import softened_kl
 from ..options import Option
 
 
@@ -120,17 +121,3 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
         targets: ``(N, K)`` probabilities; taken as constants.
     """
     return -(targets.detach().float() * F.log_softmax(logits.float(), dim=1)).sum(1).mean()
-
-
-def softened_kl(logits: Tensor, teacher_logits: Tensor, tau: float) -> Tensor:
-    """Return the KL divergence of predictions from a teacher's, both softened by tau (equation 3 of the paper).
-
-    The mean over the batch of the sum over classes, in fp32, without the factor ``tau**2``.
-
-    Args:
-        logits: ``(N, K)`` of the network that learns.
-        teacher_logits: ``(N, K)``; taken as constants.
-        tau: temperature, > 0.
-    """
-    q = F.softmax(teacher_logits.detach().float() / tau, dim=1)
-    return F.kl_div(F.log_softmax(logits.float() / tau, dim=1), q, reduction="batchmean")

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..loss import softened_kl
 from ..options import Option
-from .base import Batch, Strategy, softened_kl
+from .base import Batch, Strategy
 
 
 @dataclass
