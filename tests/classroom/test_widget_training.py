@@ -44,7 +44,7 @@ def playground(session: Session) -> TrainingPlayground:
 def made_run(main: float = 0.5, aux: float | None = 0.4, **settings: object) -> Run:
     """A run as a session returns it, without training."""
     row = {"epoch": 1, "step": 2, "loss": 1.0, "ce": 1.0, "kd": 0.1, "remaining": 0.81, "seconds": 1.0}
-    row |= {"main_loss": 1.2, "aux_loss": 1.3, "main_accuracy": main, "aux_accuracy": aux}
+    row |= {"test_loss": 1.2, "aux_test_loss": 1.3, "main_accuracy": main, "aux_accuracy": aux}
     return Run(Settings(**settings), [row], steps=2, n_train=16, n_test=8, seconds=1.0, device="cpu")
 
 
@@ -82,7 +82,7 @@ def test_a_run_has_a_row_per_epoch_and_ends_with_a_measurement(session: Session)
     run = session.run(Settings(**SHORT), on_row=lambda run: seen.append(len(run.rows)))
     assert [row["step"] for row in run.rows] == [2, 4] and seen == [1, 2]
     assert (run.n_train, run.n_test, run.steps, run.stopped, run.device) == (16, 8, 4, False, "cpu")
-    assert 0 <= run.last("main_accuracy") <= 1 and 0 <= run.last("aux_accuracy") <= 1 and run.last("aux_loss") > 0
+    assert 0 <= run.last("main_accuracy") <= 1 and 0 <= run.last("aux_accuracy") <= 1 and run.last("aux_test_loss") > 0
     assert run.last("remaining") == remaining_share(0.9, 4)
     assert "Finished 4 steps" in run.words() and "alpha 0.6" in run.words() and "main 0." in run.words()
 

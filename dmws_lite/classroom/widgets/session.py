@@ -11,21 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import torch.nn.functional as F
-from torch import nn
-
 from ...distillation.loss import check_alpha, check_tau
 from ...distillation.moving_average import check_beta
-from ...experiments.methods import METHODS, start_students
+from ...experiments import run as experiments
+from ...experiments.execute import Shelf, carry_out
+from ...experiments.methods import METHODS
 from ...images.dataset import check_seed
 from ...images.load import load_images
 from ...images.splits import Split, split
 from ...selection.rules import check_rule
 from ...teachers.load import load_teacher
-from ...teachers.pairs import make_student
-from ...training.config import TrainConfig
-from ...training.evaluate import accuracy, predict_logits
-from ...training.fit import fit
 
 # The methods that differ in one thing each: ours; no complementary start; no auxiliary at all.
 COMPARED = ("ours", "same_start", "cm1")
@@ -98,7 +93,7 @@ class Run:
         settings: what was chosen.
         rows: one per epoch: ``epoch``, ``step``, ``loss`` (of main on the training images, equation 5), ``ce``, ``kd``,
             ``remaining`` (``beta ** step``, ``None`` without auxiliary), ``seconds`` since the start; and where the
-            students were measured on the test images ``main_loss``, ``aux_loss`` (cross-entropy in nats),
+            students were measured on the test images ``test_loss``, ``aux_test_loss`` (cross-entropy in nats),
             ``main_accuracy``, ``aux_accuracy``, else ``None``.
         steps: optimiser steps that a whole run has.
         n_train, n_test: numbers of images.
@@ -178,15 +173,23 @@ class Session:
         self.prepare()
         return split(self._images, fraction=settings.fraction, seed=settings.seed)
 
-    def students(self, settings: Settings) -> tuple[nn.Module, nn.Module | None]:
-        """Cut the students of some settings from the teacher; the auxiliary may be ``None``."""
-        self.prepare()
-        classes = len(self._images.classes)
-
-        def fresh() -> nn.Module:
-            return make_student(self.pair, classes, self.size)
-
-        return start_students(settings.method, self._teacher, fresh, settings.seed, settings.rule)
+    def described(self, settings: Settings) -> experiments.Run:
+        """Return the run that some settings ask for."""
+        return experiments.Run(
+            dataset=self.source,
+            pair=self.pair,
+            method=settings.method,
+            fraction=settings.fraction,
+            seed=settings.seed,
+            size=self.size,
+            steps=settings.steps,
+            batch_size=self.batch_size,
+            alpha=settings.alpha,
+            beta=settings.beta,
+            tau=settings.tau,
+            rule=settings.rule,
+            measurements=MEASUREMENTS,
+        )
 
     def run(
         self,
@@ -205,60 +208,25 @@ class Session:
             The run; where it was stopped, the part that was trained.
         """
         started = time.perf_counter()
-        data = self.data(settings)
-        main, aux = self.students(settings)
-        batches = math.ceil(len(data.train) / self.batch_size)
-        epochs = math.ceil(settings.steps / batches)
+        data, described = self.data(settings), self.described(settings)
+        epochs, batches = described.epochs_for(len(data.train)), math.ceil(len(data.train) / self.batch_size)
         run = Run(settings, steps=epochs * batches, n_train=len(data.train), n_test=len(data.test))
-        every = max(1, epochs // MEASUREMENTS)
 
         def watch(row: dict) -> bool:
-            done = row["epoch"] == epochs
             asked = stop is not None and stop.is_set()
-            columns = {name: row[name] for name in ("epoch", "step", "loss", "ce", "kd", "remaining")}
-            if done or asked or row["epoch"] % every == 0:
-                columns |= measured("main", main, data) | measured("aux", aux, data)
-            else:
-                columns |= dict.fromkeys(("main_loss", "main_accuracy", "aux_loss", "aux_accuracy"))
             run.seconds = time.perf_counter() - started
-            run.rows.append({**columns, "seconds": run.seconds})
-            run.stopped = asked and not done
+            run.rows.append({**row, "seconds": run.seconds})
+            run.stopped = asked and row["epoch"] < epochs
             if on_row is not None:
                 on_row(run)
             return not asked
 
-        config = TrainConfig(
-            epochs=epochs,
-            batch_size=self.batch_size,
-            alpha=settings.alpha,
-            beta=settings.beta,
-            tau=settings.tau,
-            seed=settings.seed,
-            device=self.device,
-            evaluate_every=epochs,  # the playground measures by itself: it wants the loss on the test images as well
-            progress=False,
-        )
-        result = fit(main, aux, data, config, on_epoch=watch)
-        run.device = result.device
+        trained = carry_out(described, Shelf(loaded=self._teacher), data=data, device=self.device, on_epoch=watch)
+        last = trained.result.history[-1]  # measured now, also where the run was stopped between two measurements
+        run.seconds = time.perf_counter() - started
+        run.rows[-1] = {**last, "seconds": run.seconds}
+        run.device = trained.result.device
         return run
-
-
-def measured(name: str, model: nn.Module | None, data: Split) -> dict[str, float | None]:
-    """Return loss (cross-entropy in nats) and accuracy of a student on the test images, as columns of a row.
-
-    Args:
-        name: ``"main"`` or ``"aux"``.
-        model: the student, or ``None`` where the method has none.
-        data: its test part is measured.
-    """
-    if model is None:
-        return {f"{name}_loss": None, f"{name}_accuracy": None}
-    logits = predict_logits(model, data.test.pixels).cpu()
-    labels = data.test.labels.cpu()
-    return {
-        f"{name}_loss": F.cross_entropy(logits, labels.long()).item(),
-        f"{name}_accuracy": accuracy(logits, labels),
-    }
 
 
 class PinError(ValueError):

@@ -45,7 +45,7 @@ SECONDS_BETWEEN_UPDATES = 0.25
 
 EXPECTED = "Choose, then press Train: 80 steps take about 10 seconds on two CPU cores, 160 twice as long."
 
-COLUMNS = ("loss", "main_loss", "aux_loss", "main_accuracy", "aux_accuracy", "remaining")
+COLUMNS = ("loss", "test_loss", "aux_test_loss", "main_accuracy", "aux_accuracy", "remaining")
 
 
 @contextmanager

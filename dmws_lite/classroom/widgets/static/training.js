@@ -29,10 +29,11 @@ function render({ model, el }) {
   });
   const loss = picture("", 220, (svg, width, height) => {
     const run = model.get("run");
-    const lists = ["loss", "main_loss", "aux_loss"].map((name) => run[name] || []);
+    const lists = ["loss", "test_loss", "aux_test_loss"].map((name) => run[name] || []);
     const a = axes(svg, width, height, steps(run), { min: 0, max: top(lists), label: "loss (nats)" });
     line(svg, a, run.loss, "quiet", "2 3", "loss", 1.5);
-    for (const [who, dash] of STUDENTS) line(svg, a, run[`${who}_loss`], who, dash, `${who}-loss`);
+    const tested = { main: run.test_loss, aux: run.aux_test_loss };
+    for (const [who, dash] of STUDENTS) line(svg, a, tested[who], who, dash, `${who}-loss`);
   });
   const pins = picture("", 240, (svg, width, height) => {
     const pinned = model.get("pinned");
