@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..distillation.loss import check_alpha, check_tau
 from ..distillation.moving_average import BUFFER_CHOICES, check_beta
+
+if TYPE_CHECKING:
+    from .evaluate import Measurement
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,13 @@ class Result:
         row["seconds"] = seconds
         self.history.append(row)
         self.seconds += seconds
+
+    def finish(self, measured: Measurement) -> None:
+        """Take the last measurement: metrics, predictions, and the columns of the last row of the history."""
+        if self.history:
+            self.history[-1].update(measured.columns())
+        self.metrics, self.aux_metrics = measured.scores()
+        self.predicted = measured.main.argmax(1).tolist()
 
     def column(self, name: str) -> tuple[list[int], list[float]]:
         """Return the epochs and the values of one column of the history, where it was measured.

@@ -128,10 +128,7 @@ def fit(
 
     main.eval()
     measured = measured or measure(main, aux, data.test)  # stopped between two measurements, or resumed after its end
-    if result.history:
-        result.history[-1].update(measured.columns())
-    result.metrics, result.aux_metrics = measured.scores()
-    result.predicted = measured.main.argmax(1).tolist()
+    result.finish(measured)
     return result
 
 
