@@ -94,8 +94,9 @@ def run_jupyter_book(root: Path) -> int:
     environment.setdefault("HF_HUB_OFFLINE", "1")
     # Widgets whose logic needs a kernel show a figure instead; the others add the figure for readers without scripts.
     environment[STATIC_PAGE] = "1"
-    # What only pages need lies beside them, not in the package.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
+    # What only pages need lies beside them, and what the build adds to Sphinx beside this file; not in the package.
+    places = [str(root / "book"), str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
     return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode
