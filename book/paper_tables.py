@@ -16,17 +16,17 @@ companion of gains, ours with a paired interval, the paper's with the Welch inte
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
-from scipy import stats
-
 from dmws_lite.experiments.compare import Group, Record, difference, find, group_records
-from dmws_lite.experiments.methods import DATASETS, METHOD_TITLES
+from dmws_lite.experiments.methods import METHODS
 from dmws_lite.experiments.records import paper_numbers, read_records
-from dmws_lite.experiments.statistics import summarise
-from dmws_lite.experiments.tables import Cell, Table, interval_text, spread_text
+from dmws_lite.experiments.statistics import Summary, summarise, unpaired_difference
+from dmws_lite.experiments.tables import NOT_MEASURED, Cell, Table, interval_text, spread_text
+from dmws_lite.images.sets import SETS, set_label
+from dmws_lite.teachers.pairs import PAIRS
 
-NOT_MEASURED = "not measured"
 # The paper's data set and ours for its tables 2 to 4. Two of ours are other tasks, and every table says so.
 COUNTERPARTS = {"xray": "xray", "ct": "sarscov2", "mri": "mri"}
 TASK_NOTES = {
@@ -35,12 +35,20 @@ TASK_NOTES = {
     "mri": "The paper's data set; copies of one file are kept on one side of the split here.",
 }
 ARCHES = ("vit", "convnext")
-SHORT = {"ours": "ours", "cm1": "CM1", "cm2": "CM2", "cm3": "CM3", "cm4": "CM4"}
 
 
-PAPER_DATASETS = {"xray": "Chest X-ray", "ct": "Lung CT", "mri": "Brain MRI"}
+# How the paper calls what is the method under another name, or the method with another strategy or rule.
+PAPER_TITLES = {
+    "skd": METHODS["ours"].title,
+    "cskd": "Dual + CS-KD",
+    "tfkd": "Dual + TF-KD",
+    "uniform": "Uniform (“Ours”)",
+    "consecutive": "Consecutive",
+    "random_consistent": "Random, same indices everywhere",
+    "random_inconsistent": "Random, new indices per tensor",
+}
 # The paper's main method under its other names, and the rules of table 7, which are the method with another selection:
-# the rule's name in dmws_lite.indices.
+# the rule's name in dmws_lite.selection.rules.
 RULES = {
     "skd": "uniform",
     "uniform": "uniform",
@@ -108,17 +116,32 @@ def _settings(record: Record) -> tuple[tuple[str, object], ...]:
     return tuple((key, record[key]) for key in _SETTINGS if key in record)
 
 
-def _told_settings(settings: Sequence[tuple[str, object]]) -> str:
-    """Put settings into words; alpha and beta only where they are not the paper's."""
+def _settings_text(settings: Sequence[tuple[str, object]], tau: float) -> str:
+    """Put settings into words; alpha, beta and tau only where they are not the paper's."""
     known = dict(settings)
     words = [f"{known['size']} px"] if "size" in known else []
     words += [f"{known['epochs']} epochs"] if known.get("epochs") else []
     words += [f"{known['steps']} steps"] if known.get("steps") else []
     words += [f"{known['split_rule']} split"] if "split_rule" in known else []
     words += [
-        f"{name}={known[name]}" for name, paper in (("alpha", 0.6), ("beta", 0.9)) if known.get(name, paper) != paper
+        f"{name}={known[name]:g}"
+        for name, usual in (("alpha", 0.6), ("beta", 0.9), ("tau", tau))
+        if known.get(name, usual) != usual
     ]
     return ", ".join(words) or "settings not recorded"
+
+
+def _record_settings(record: Record) -> str:
+    return _settings_text(_settings(record), PAIRS[record["pair"]].tau)
+
+
+def _title(method: str) -> str:
+    return PAPER_TITLES.get(method) or METHODS[method].title
+
+
+def _our_title(data_set: str, groups: Sequence[Group]) -> str:
+    classes = {group.task["classes"] for group in groups if group.task["dataset"] == data_set}
+    return set_label(data_set, classes.pop() if len(classes) == 1 else None)
 
 
 def _pair_name(paper: Mapping, arch: str) -> str:
@@ -170,16 +193,16 @@ def paper_table(
     chosen = _comparable_records(row_keys, pairs, records) if ours else {}
     rows = []
     for arch, dataset, method in row_keys:
-        row = [Cell(_pair_name(paper, arch)), Cell(PAPER_DATASETS[dataset]), Cell(METHOD_TITLES[method], head=True)]
+        row = [Cell(_pair_name(paper, arch)), Cell(SETS[dataset].title), Cell(_title(method), head=True)]
         for fraction in fractions:
             cell = cells[arch, dataset, method, fraction]
             row.append(
                 Cell(f"{cell['mean']:.3f} ± {cell['sd']:.3f}", strong=cell["mean"] == best[arch, dataset, fraction])
             )
         if ours:
-            mine = chosen.get(arch, ())
-            pair = mine[0]["pair"] if mine else ""
-            values = [our_numbers(dataset, pair, method, f, records=mine) for f in fractions]
+            own = chosen.get(arch, ())
+            pair = own[0]["pair"] if own else ""
+            values = [our_numbers(dataset, pair, method, f, records=own) for f in fractions]
             if any(values):
                 row += [Cell(spread_text(summarise(v)) if v else NOT_MEASURED) for v in values]
             else:
@@ -229,8 +252,8 @@ def _notes(paper: Mapping, table: Mapping, chosen: Mapping[str, Sequence[Record]
     notes = [f"Paper: mean ± sd of accuracy over {paper['runs']} draws of the training subset ({table['source']})."]
     if chosen:
         named = "; ".join(
-            f"{_pair_name(paper, arch)} rows: our pair {mine[0]['pair']} ({_told_settings(_settings(mine[0]))})"
-            for arch, mine in chosen.items()
+            f"{_pair_name(paper, arch)} rows: our pair {own[0]['pair']} ({_record_settings(own[0])})"
+            for arch, own in chosen.items()
         )
         notes.append(
             f"Here: {named}. Mean ± sample sd over n seeds. Teacher, image size, split and number of epochs may differ "
@@ -253,7 +276,7 @@ def _paper_cost_table(title: str, table: Mapping) -> Table:
     base = {c["dataset"]: c for c in table["cells"] if c["method"] == "cm1"}
     rows = []
     for c in table["cells"]:
-        row = [Cell(PAPER_DATASETS[c["dataset"]]), Cell(METHOD_TITLES[c["method"]], head=True)]
+        row = [Cell(SETS[c["dataset"]].title), Cell(_title(c["method"]), head=True)]
         for key in ("memory_mib", "time_s"):
             extra = c[key] / base[c["dataset"]][key] - 1
             row.append(Cell(f"{c[key]:,}" + (f" ({extra:+.0%})" if c["method"] != "cm1" else "")))
@@ -277,7 +300,7 @@ def paper_gain_table() -> Table:
     fractions = sorted({fraction for _, _, fraction, _ in cells})
     rows = []
     for arch, dataset in dict.fromkeys(key[:2] for key in sorted(cells, reverse=True)):
-        row = [Cell(_pair_name(paper, arch)), Cell(PAPER_DATASETS[dataset], head=True)]
+        row = [Cell(_pair_name(paper, arch)), Cell(SETS[dataset].title, head=True)]
         for fraction in fractions:
             a, b = cells[arch, dataset, fraction, "ours"], cells[arch, dataset, fraction, "cm1"]
             error = math.sqrt((a["sd"] ** 2 + b["sd"] ** 2) / runs)
@@ -303,9 +326,9 @@ def disagreement_table() -> Table:
     rows = []
     for (arch, dataset, method, fraction), values in seen.items():
         if len(set(values.values())) > 1:
-            told = "; ".join(f"table {number}: {value}" for number, value in values.items())
-            label = f"{PAPER_DATASETS[dataset]}, {fraction:.0%}, {METHOD_TITLES[method]}"
-            rows.append((Cell(label, head=True), Cell(_pair_name(paper, arch)), Cell(told)))
+            listed = "; ".join(f"table {number}: {value}" for number, value in values.items())
+            label = f"{SETS[dataset].title}, {fraction:.0%}, {_title(method)}"
+            rows.append((Cell(label, head=True), Cell(_pair_name(paper, arch)), Cell(listed)))
     notes = ("Found by comparing all cells of tables 2 to 7 with each other.",)
     return Table("One experiment, different numbers", ("Experiment", "Pair", "Values"), tuple(rows), notes)
 
@@ -317,12 +340,13 @@ def own_table(records: Sequence[Record] | None = None) -> Table:
     for r in read_records() if records is None else records:
         if "accuracy" not in r["metrics"]:
             continue
-        data = f"{r['dataset']}, {len(r['classes'])} classes" if "classes" in r else str(r["dataset"])
-        told = METHOD_TITLES.get(r["method"], str(r["method"]))
+        data = set_label(r["dataset"], len(r["classes"]) if "classes" in r else None)
+        how = _title(r["method"])
         rule = r.get("rule", "uniform")
-        told += f", {rule} rule" if rule != "uniform" else ""
-        told += f", taught by {r['strategy']}" if r.get("strategy") else ""
-        key = (data, r["pair"], r["fraction"], told, _settings(r))
+        how += f", {rule} rule" if rule != "uniform" else ""
+        how += f", taught by {r['strategy']}" if r.get("strategy") else ""
+        how += "".join(f", {name} {value:g}" for name, value in sorted((r.get("strategy_options") or {}).items()))
+        key = (data, r["pair"], r["fraction"], how, _settings(r))
         values = groups.setdefault(key, {})
         if r["seed"] in values:
             raise ValueError(f"two records describe {', '.join(map(str, key[:4]))}, seed {r['seed']}; keep one of them")
@@ -331,13 +355,17 @@ def own_table(records: Sequence[Record] | None = None) -> Table:
         return Table("Measured here", header, ((Cell(NOT_MEASURED, span=len(header)),),))
     rows = []
     for key in sorted(groups, key=repr):
-        data, pair, fraction, told, settings = key
-        texts = (f"{fraction:.0%}", _told_settings(settings), spread_text(summarise(tuple(groups[key].values()))))
-        rows.append((Cell(data), Cell(pair), Cell(told, head=True), *map(Cell, texts)))
+        data, pair, fraction, how, settings = key
+        texts = (
+            f"{fraction:.0%}",
+            _settings_text(settings, PAIRS[pair].tau),
+            spread_text(summarise(tuple(groups[key].values()))),
+        )
+        rows.append((Cell(data), Cell(pair), Cell(how, head=True), *map(Cell, texts)))
     return Table("Measured here", header, tuple(rows), ("Mean ± sample sd over n seeds; no sd where n is 1.",))
 
 
-# -- the paper's differences and ours ------------------------------------------------------------------------------------
+# -- the paper's differences and ours ----------------------------------------------------------------------------------
 
 
 def _paper_cells(number: int) -> dict[tuple, Mapping]:
@@ -362,12 +390,10 @@ def _paper_difference(
     a, b = (cells.get((arch, dataset, method, fraction)) for method in methods)
     if not a or not b:
         return None
-    n = paper_numbers()["runs"]
-    va, vb = (c["sd"] ** 2 / n for c in (a, b))
-    df = (va + vb) ** 2 / ((va**2 + vb**2) / (n - 1))
-    half = float(stats.t.ppf(0.975, df)) * math.sqrt(va + vb)
-    mean = a["mean"] - b["mean"]
-    return mean, mean - half, mean + half
+    runs = paper_numbers()["runs"]
+    first, second = (Summary(runs, cell["mean"], cell["sd"], math.nan, math.nan, ()) for cell in (a, b))
+    welch = unpaired_difference(first, second)
+    return welch.mean, welch.low, welch.high
 
 
 def paper_gains() -> list[tuple[float, float, float]]:
@@ -395,17 +421,17 @@ def level_table(number: int, records: Sequence[Record], pair: str = "efficientne
     names = {2: "xray", 3: "ct", 4: "mri"}
     if number not in names:
         raise ValueError(f"table {number} has no levels to compare; choose 2, 3 or 4")
-    theirs, mine = names[number], COUNTERPARTS[names[number]]
+    theirs, ours = names[number], COUNTERPARTS[names[number]]
     cells, groups = _paper_cells(number), group_records([r for r in records if r["pair"] == pair])
     rows = []
     for fraction in (0.01, 0.05, 0.1):
         for method in ("ours", "cm1", "cm2", "cm3", "cm4"):
-            group = find(groups, method, dataset=mine, fraction=fraction)
+            group = find(groups, method, dataset=ours, fraction=fraction)
             here = NOT_MEASURED if group is None else spread_text(group.summary())
             rows.append(
                 (
                     Cell(f"{fraction:.0%}"),
-                    Cell(SHORT[method], head=True),
+                    Cell(METHODS[method].short, head=True),
                     *(Cell(_paper_level(cells, arch, theirs, method, fraction)) for arch in ARCHES),
                     Cell(here),
                 )
@@ -417,11 +443,11 @@ def level_table(number: int, records: Sequence[Record], pair: str = "efficientne
         "Paper, ConvNeXt-T → F",
         f"Here, {pair}",
     )
-    title = f"Table {number} and ours: accuracy on {DATASETS[mine]}"
+    title = f"Table {number} and ours: accuracy on {_our_title(ours, groups)}"
     notes = (
         "Mean ± sd over five runs (paper) and over n seeds (here). Another teacher, another image size and fewer "
         "steps: the levels are for orientation and are not subtracted.",
-        TASK_NOTES[mine],
+        TASK_NOTES[ours],
     )
     return Table(title, header, tuple(rows), notes)
 
@@ -449,13 +475,13 @@ def gain_table(
     cells, groups = _paper_cells(number), group_records(records)
     rows = []
     for dataset in datasets:
-        mine = COUNTERPARTS[dataset]
+        own_set = COUNTERPARTS[dataset]
         for fraction in fractions:
             for theirs, ours in pairs.items():
-                found = [find(groups, key, dataset=mine, fraction=fraction, **task) for key in ours]
+                found = [find(groups, key, dataset=own_set, fraction=fraction, **task) for key in ours]
                 rows.append(
                     (
-                        Cell(f"{DATASETS[mine].split(' (')[0]}, {fraction:.0%}"),
+                        Cell(f"{SETS[own_set].title}, {fraction:.0%}"),
                         Cell(" − ".join(ours), head=True),
                         *(Cell(_paper_gain(cells, arch, dataset, theirs, fraction)) for arch in ARCHES),
                         *_our_gain(found),
@@ -508,10 +534,8 @@ def cost_table(records: Sequence[Record]) -> Table:
             continue
         numbers = [tuple(_middle(g, column) for g in (cm1, ours)) for column in ("seconds", "peak_memory_mib")]
         one = next(iter(ours.by_seed.values()))
-        told = (
-            f"Here: {task['pair']}, {task['size']} px, batch {task['batch_size']}, {one['history'][-1]['step']} steps"
-        )
-        rows.append(_cost_row(told, one["device"], numbers, f"{len(ours.by_seed)}"))
+        run = f"Here: {task['pair']}, {task['size']} px, batch {task['batch_size']}, {one['history'][-1]['step']} steps"
+        rows.append(_cost_row(run, one["device"], numbers, f"{len(ours.by_seed)}"))
     header = ("Run", "Device", "Time, CM1", "Time, ours", "Extra", "Memory, CM1", "Memory, ours", "Extra", "Runs each")
     notes = (
         "Time of the whole training. Here: median over the runs; memory is the peak of the whole process on a CPU "
@@ -521,12 +545,12 @@ def cost_table(records: Sequence[Record]) -> Table:
 
 
 def _middle(group: Group, column: str) -> float:
-    values = sorted(r[column] for r in group.by_seed.values() if r.get(column) is not None)
-    return values[len(values) // 2] if values else math.nan
+    values = [record[column] for record in group.by_seed.values() if record.get(column) is not None]
+    return statistics.median(values) if values else math.nan
 
 
-def _cost_row(told: str, device: str, numbers: Sequence[tuple[float, float]], n: str) -> tuple[Cell, ...]:
-    cells = [Cell(told, head=True), Cell(device)]
+def _cost_row(run: str, device: str, numbers: Sequence[tuple[float, float]], n: str) -> tuple[Cell, ...]:
+    cells = [Cell(run, head=True), Cell(device)]
     for (base, ours), unit in zip(numbers, ("s", "MiB")):
         known = not math.isnan(base) and not math.isnan(ours)
         cells += [Cell(f"{x:,.0f} {unit}" if not math.isnan(x) else NOT_MEASURED) for x in (base, ours)]

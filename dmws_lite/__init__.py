@@ -20,6 +20,9 @@ The rooms, each above those that it may import from:
 import lazy_loader
 
 from ._system import VERSION as __version__
+from ._system import wait_politely
+
+wait_politely()  # before anything imports torch
 
 # A name's module is imported when the name is first used, so that `import dmws_lite` takes no time.
 __getattr__, __dir__, __all__ = lazy_loader.attach(

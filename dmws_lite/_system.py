@@ -65,3 +65,17 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
 def available_processors() -> int:
     """Return how many processors this process may use, which can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wait_politely() -> None:
+    """Let OpenMP's threads fall asleep soon after a parallel loop, so that a busy machine does not slow training down.
+
+    Left to themselves they spin, ready for the next loop. Beside another busy process they then keep the processor from
+    the very thread they wait for, and a training step takes several times as long. ``benchmarks/README.md`` has what
+    this gains and costs, and why it sets nothing for the OpenMP of LLVM and Intel (macOS, Windows).
+
+    It sets one environment variable, which acts where OpenMP is not loaded yet: call it before anything imports torch.
+    ``import dmws_lite`` does. It changes nothing where the user has set this variable or ``OMP_WAIT_POLICY``.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")

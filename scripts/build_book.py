@@ -20,18 +20,19 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import yaml
+from build_log import run_reduced
 from jupyter_cache import get_cache
 from polish import polish
 from vendor import FOLDER, FetchError
 from widget_page import SCRIPTS, place_scripts
 
+from dmws_lite._system import wait_politely
 from dmws_lite.classroom.widgets.base import STATIC_PAGE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,8 +86,9 @@ def place_widget_scripts(html: Path, cache: Path) -> str:
     return ""
 
 
-def run_jupyter_book(root: Path) -> int:
-    """Run Jupyter Book with every warning as an error and return its exit code."""
+def environment_of_the_build(root: Path) -> dict[str, str]:
+    """Return the environment variables of Jupyter Book and of the kernels that it starts."""
+    wait_politely()
     environment = dict(os.environ)
     # Figures go onto the page, whatever display the user's shell chose.
     environment.pop("MPLBACKEND", None)
@@ -97,9 +99,15 @@ def run_jupyter_book(root: Path) -> int:
     # What only pages need lies beside them, and what the build adds to Sphinx beside this file; not in the package.
     places = [str(root / "book"), str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
+    return environment
+
+
+def run_jupyter_book(root: Path) -> int:
+    """Run Jupyter Book with every warning as an error and return its exit code."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
-    return subprocess.run(command, cwd=root, env=environment, stdin=subprocess.DEVNULL).returncode
+    print(f"Executing {len(notebooks_in_toc(root))} notebooks; each gets a line with its time:", flush=True)
+    return run_reduced(command, root, environment_of_the_build(root))
 
 
 def pages_in_order(toc: object) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from dmws_lite._system import write_atomic
+from dmws_lite._system import write_atomic  # noqa: E402
 
 Rule = Callable[[str], str]
 

@@ -4,6 +4,7 @@ The address has one place, ``[project.urls] Repository``. Run this after a chang
 
     python scripts/stamp_notebooks.py            # rewrite what differs
     python scripts/stamp_notebooks.py --check    # change nothing, exit 1 where something differs
+    python scripts/stamp_notebooks.py --origin   # first take the address of this clone's git origin into pyproject.toml
 
 The student notebooks are made from these by ``make_exercises.py``; run it afterwards.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,27 +32,30 @@ LINK = "[▶ Open in Colab]("
 EXERCISES_LINK = "[▶ Do the exercises in Colab]("  # to the student notebook, see make_exercises.py
 README_BLOCK = re.compile(r"(<!-- stamp:start -->\n).*?(<!-- stamp:end -->)", re.DOTALL)
 SETUP = """\
-# On Colab this installs the package; where it is installed already, nothing is downloaded.
-import importlib
+# Takes the package: installed, in the clone around, in a wheel beside, or online.
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
-sources = {{
-    "dmws_lite": "dmws_lite[widgets] @ git+{url}",
-    "anywidget": "anywidget",
-}}
-missing = [sources[name] for name in sources if importlib.util.find_spec(name) is None]
-if missing:  # pip keeps every version that is there and new enough
-    command = [sys.executable, "-m", "pip", "install", "--quiet", *missing]
-    subprocess.run(command, check=True)
-    importlib.invalidate_caches()
+sys.path += [str(p) for p in Path.cwd().parents if (p / "dmws_lite/cli").is_dir()]
+wheel = max(Path.cwd().glob("dmws_lite-*.whl"), default=None)
+source = wheel.as_uri() if wheel else "git+{url}"
+needs = {{"dmws_lite": f"dmws_lite[widgets] @ {{source}}", "sklearn": "scikit-learn"}}
+needs |= {{n: n for n in "timm matplotlib anywidget lazy_loader pandas tabulate".split()}}
+missing = [needs[name] for name in needs if importlib.util.find_spec(name) is None]
+pip = [sys.executable, "-m", "pip", "install", "--quiet", *missing]
+if missing and subprocess.run(pip).returncode:
+    advice = "put its wheel beside this notebook, or run python make.py lab in a clone"
+    raise ImportError(f"dmws_lite could not be installed: {{advice}}")
+importlib.invalidate_caches()
+import dmws_lite  # before torch: it also sets how torch's threads wait
 
+print("dmws_lite", dmws_lite.__version__)
 import torch
 
-gpu = torch.cuda.is_available()
-device = torch.cuda.get_device_name() if gpu else "the CPU"
-print(f"torch {{torch.__version__}} on {{device}}")"""
+device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the CPU"
+print("torch", torch.__version__, "on", device)"""
 
 
 def repository_url(root: Path = ROOT) -> str:
@@ -64,6 +69,44 @@ def repository_url(root: Path = ROOT) -> str:
     if not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", url):
         raise ValueError(f"Repository in pyproject.toml is {url!r}; Colab opens only https://github.com/OWNER/NAME")
     return url
+
+
+def github_address(origin: str) -> str | None:
+    """Return the https address of a git remote on GitHub, without a name or token in it; ``None`` for other places."""
+    place = r"(?:https?://(?:[^@/]+@)?|ssh://git@|git@)(?:www\.)?github\.com[:/](?P<path>[\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    found = re.fullmatch(place, origin.strip())
+    return f"https://github.com/{found['path']}" if found else None
+
+
+def origin_address(root: Path = ROOT) -> str | None:
+    """Return the https address of the clone's own git origin; ``None`` without git, an origin or GitHub."""
+    if not (root / ".git").exists():  # a folder inside another repository has no origin of its own
+        return None
+    command = ["git", "-C", str(root), "config", "--get", "remote.origin.url"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return github_address(answer.stdout)
+
+
+def take_origin(root: Path = ROOT) -> str:
+    """Write the address of the clone's git origin into pyproject.toml and return it.
+
+    Raises:
+        ValueError: the clone has no origin on GitHub.
+    """
+    address = origin_address(root)
+    if address is None:
+        raise ValueError(
+            "this clone has no git origin on GitHub; write its address into pyproject.toml, [project.urls]"
+        )
+    path = root / "pyproject.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        re.sub(r'^Repository = ".*"$', f'Repository = "{address}"', text, flags=re.MULTILINE), encoding="utf-8"
+    )
+    return address
 
 
 def colab_link(url: str, file_name: str) -> str:
@@ -134,24 +177,39 @@ def wanted_files(root: Path = ROOT) -> dict[Path, str]:
     return wanted
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a file differs")
-    check = parser.parse_args(arguments).check
+    parser.add_argument("--origin", action="store_true", help="first take the address of this clone's git origin")
+    given = parser.parse_args(arguments)
+    if given.check and given.origin:
+        parser.error("--check changes nothing, --origin does: give one of them")
+    if given.origin:
+        try:
+            print(f"pyproject.toml: {take_origin(root)}")
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 1
     differing = 0
-    for path, text in wanted_files().items():
+    for path, text in wanted_files(root).items():
         if path.read_text(encoding="utf-8") == text:
             continue
         differing += 1
-        name = path.relative_to(ROOT)
-        if check:
+        name = path.relative_to(root)
+        if given.check:
             print(f"{name}: not stamped with the address in pyproject.toml; run `make stamp`")
         else:
             temporary = path.with_name(f".{path.name}.new")
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(path)
             print(f"{name}: stamped")
-    return 1 if check and differing else 0
+    origin, address = origin_address(root), repository_url(root)
+    if not given.check and origin and origin != address:
+        print(
+            f"Stamped with {address}, the address in pyproject.toml, but this clone comes from {origin}. "
+            f"To use that address instead, run: make stamp-origin"
+        )
+    return 1 if given.check and differing else 0
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from dmws_lite._system import write_atomic
 from dmws_lite.experiments.compare import difference, find, group_records
-from dmws_lite.experiments.methods import DATASETS
 from dmws_lite.experiments.records import read_records
-from dmws_lite.experiments.tables import interval_text, spread_text
+from dmws_lite.experiments.tables import interval_text, markdown_table, spread_text
+from dmws_lite.images.sets import SETS, set_label
 
 ROOT = Path(__file__).resolve().parents[1]
 START, END = "<!-- results:start -->", "<!-- results:end -->"
@@ -21,13 +21,11 @@ START, END = "<!-- results:start -->", "<!-- results:end -->"
 def block() -> str:
     """Return the table as Markdown: CM2, CM3, CM1 and ours on every cell of the grids ``tables`` and ``long``."""
     groups = group_records(read_records(grid="tables") + read_records(grid="long"))
-    lines = [
-        "| Data, labelled share (images) | Steps | timm (CM2) | Xavier (CM3) | one cut (CM1) | ours "
-        "| ours − CM1, 95% interval |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    header = ("Data, labelled share (images)", "Steps", "timm (CM2)", "Xavier (CM3)", "one cut (CM1)", "ours",
+              "ours − CM1, 95% interval")  # fmt: skip
+    rows = []
     tasks = [(g.task["dataset"], g.task["fraction"], g.task["steps"]) for g in groups]
-    for dataset, fraction, steps in sorted(set(tasks), key=lambda task: (list(DATASETS).index(task[0]), *task[1:])):
+    for dataset, fraction, steps in sorted(set(tasks), key=lambda task: (list(SETS).index(task[0]), *task[1:])):
         where = {"dataset": dataset, "fraction": fraction, "steps": steps}
         cm2, cm3, cm1, ours = (find(groups, key, **where) for key in ("cm2", "cm3", "cm1", "ours"))
         if None in (cm2, cm3, cm1, ours):
@@ -36,8 +34,9 @@ def block() -> str:
         d = difference(ours, cm1)
         cells = [spread_text(g.summary()) for g in (cm2, cm3, cm1, ours)]
         gain = f"{interval_text(d.summary)}, {d.verdict}"
-        lines.append(f"| {DATASETS[dataset]}, {fraction:.0%} ({images}) | {steps:,} | {' | '.join(cells)} | {gain} |")
-    return "\n".join(lines)
+        label = f"{set_label(dataset, ours.task['classes'])}, {fraction:.0%} ({images})"
+        rows.append((label, f"{steps:,}", *cells, gain))
+    return "\n".join(markdown_table(header, rows))
 
 
 def stamped(text: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from dmws_lite._system import write_atomic
+from dmws_lite._system import write_atomic  # noqa: E402
 
 NO_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from browser import chromium  # noqa: F401  a fixture
 
+import dmws_lite  # noqa: F401  before any test imports torch: sets how torch's threads wait, here and in kernels
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

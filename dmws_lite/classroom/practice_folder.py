@@ -1,7 +1,7 @@
 r"""A person's own folder of images: patients kept on one side of the split, and a folder with traps to practise on.
 
-One folder per class is read by :func:`dmws_lite.images.load.load_images`. What that cannot know is who is in a picture; where
-the file names tell, :func:`patient_groups` reads it and :func:`split_by_patient` uses it::
+One folder per class is read by :func:`dmws_lite.images.load.load_images`. What that cannot know is who is in a picture;
+where the file names tell, :func:`patient_groups` reads it and :func:`split_by_patient` uses it::
 
     images = load_images("folder", practice_folder("practice"), size=64)
     data = split_by_patient(images, r"p\d+", fraction=0.5)

@@ -1,4 +1,4 @@
-"""The command ``dmws-lite``: what the book does, from a terminal. One module per group of commands.
+"""The command ``dmws-lite``: the book's experiments from a terminal. One module per group of commands.
 
 A command is a function that takes the parsed options and returns the exit code. Whatever a person can cause (a wrong
 option, a missing file, a full disk, no network) ends in one line on stderr that begins with ``error:``.
@@ -27,13 +27,13 @@ For teaching and research only, not a medical device."""
 
 _EXAMPLES = """\
 examples:
-  dmws-lite grids                                      which experiments there are
-  dmws-lite run phantom_ablations --dry-run            what one would do, and for how long
-  dmws-lite run tables --data FOLDER                   do what is missing of it
-  dmws-lite report phantom_ablations                   its tables and figures
+  dmws-lite grids                                      list the experiments
+  dmws-lite run phantom_ablations --dry-run            show what would run, and for how long
+  dmws-lite run tables --data FOLDER                   run what has no record yet
+  dmws-lite report phantom_ablations                   make its tables and figures
   dmws-lite select convnext_pocket -o student.safetensors
-                                                       cut a student out of a teacher
-  dmws-lite train my_images --out runs/mine            train on one folder per class
+                                                       select a student from a teacher
+  dmws-lite train my_images --out runs/mine            train on your own images
   dmws-lite predict runs/mine new_images --csv out.csv
   dmws-lite COMMAND --help                             all options of a command
 
@@ -91,7 +91,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _one_line(error: BaseException, given: argparse.Namespace | None) -> str:
-    """Say an error in one line, in the words of the command line: ``fraction=5`` is written ``--fraction 5``."""
+    """Return an error as one line, in the terms of the command line: ``fraction=5`` becomes ``--fraction 5``."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:

@@ -1,20 +1,22 @@
-"""What all commands share: exit codes, and a parser that says an error in one line."""
+"""What all commands share: exit codes, and a parser that reports an error in one line."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
+
+from tabulate import tabulate
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
 EXIT_CODES = """\
 exit codes:
-  0    all done
-  1    a part failed (a run, an image to predict); it is named, the rest is done
-  2    an error: one line on stderr that begins with "error:" says which
+  0    success
+  1    something failed (a run, an image to predict) and is named; the rest was done
+  2    an error, explained in one line on stderr that begins with "error:"
   130  stopped with Ctrl-C"""
 
 NOT_A_DEVICE = "note: teaching material, not a medical device; do not use it for decisions about patients"
@@ -28,7 +30,7 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is a ``ValueError``, so that all errors are said in one place."""
+    """A parser that raises ``ValueError``, so that all errors are reported in one place."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(f"{message}; see {self.prog} --help")
@@ -73,26 +75,20 @@ def key_value(text: str) -> tuple[str, object]:
 
 
 def duration(seconds: float) -> str:
-    """Say a time roughly: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
+    """Return a rough duration: ``"40 s"``, ``"12 min"``, ``"3 h 20 min"``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
-def columns(rows: list[tuple[str, ...]], right: int = 0) -> str:
+def columns(rows: Sequence[Sequence[str]], right: int = 0) -> str:
     """Align rows of text.
 
     Args:
         rows: the first is the head.
         right: this many last columns are aligned to the right.
     """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i >= len(row) - right else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    sides = ["left"] * (len(rows[0]) - right) + ["right"] * right
+    text = tabulate(rows[1:], headers=rows[0], tablefmt="plain", disable_numparse=True, colalign=sides)
+    return "\n".join(line.rstrip() for line in text.split("\n"))

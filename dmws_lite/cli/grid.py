@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from .._system import data_path
+from .._system import available_processors, data_path
 from ..experiments.grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
 from ..experiments.records import read_records, run_of
 from ..experiments.run import Run
@@ -30,11 +30,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "run",
         run_command,
         """
-        Do what is missing of a grid of runs.
+        Run every experiment of a grid that has no record yet.
 
-        Each finished run is one record (a JSON file). What has a record is not done again, so the same command goes on
-        after a kill, and loses the run in progress at most. A run that fails is recorded with its error in a
-        .failed.json file, stops nothing, and is tried again next time.
+        Each finished run is one record (a JSON file), and is not run again. So the same command resumes after an
+        interruption, which loses the run in progress at most. A run that fails leaves its error in a .failed.json file,
+        does not stop the others, and is tried again next time.
         """,
         """
         dmws-lite run phantom_ablations --dry-run
@@ -51,16 +51,16 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         type=Path,
         help="folder of the records (default: data/results/NAME for a grid of the project in a clone, else runs/NAME)",
     )
-    run.add_argument("--dry-run", action="store_true", help="say what would run and for how long; write nothing")
+    run.add_argument("--dry-run", action="store_true", help="show what would run and for how long; write nothing")
     run.add_argument(
         "--share",
         metavar="I/N",
         type=_share,
         default=(1, 1),
-        help="do only every N-th run, beginning with the I-th, for several processes side by side",
+        help="run only every N-th, beginning with the I-th, to use several processes side by side",
     )
     run.add_argument("--threads", metavar="N", type=int, help="CPU threads of this process (default: PyTorch's own)")
-    run.add_argument("--quiet", action="store_true", help="no progress bar over the runs and no line per run")
+    run.add_argument("--quiet", action="store_true", help="no progress bar and no line per run")
 
     report = add_command(
         commands,
@@ -69,8 +69,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         """
         Make the tables and figures of a grid from its records.
 
-        Nothing is trained. The table (mean, standard deviation, number of runs, 95% interval, best marked) is printed
-        and written as Markdown and CSV; the figures are written as PNG and SVG.
+        Nothing is trained. The table (mean, standard deviation, number of runs, 95% interval, best one marked) is
+        printed and written as Markdown and CSV; the figures are written as PNG and SVG.
         """,
         """
         dmws-lite report phantom_ablations
@@ -87,8 +87,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def list_grids(given: argparse.Namespace) -> int:
-    """Print the names of the project's grids, their numbers of runs and what they are for."""
-    rows = [("grid", "runs", "what it is for")]
+    """Print the project's grids: name, number of runs, purpose."""
+    rows = [("grid", "runs", "purpose")]
     for name in known_grids():
         grid = read_grid(name)
         rows.append((name, str(len(grid.runs)), grid.title))
@@ -101,8 +101,11 @@ def run_command(given: argparse.Namespace) -> int:
     grid = read_grid(given.grid)
     out = given.out or records_folder(given.grid, grid)
     if given.threads is not None:
-        if given.threads < 1:
-            raise ValueError(f"--threads {given.threads} is out of range; give at least 1")
+        processors = available_processors()
+        if not 1 <= given.threads <= processors:
+            raise ValueError(
+                f"--threads {given.threads} is out of range; give 1 to {processors}, the processors of this machine"
+            )
         torch.set_num_threads(given.threads)
     if given.dry_run:
         return _dry_run(grid, out, given.data, given.share)
@@ -112,7 +115,7 @@ def run_command(given: argparse.Namespace) -> int:
     def say(line: str) -> None:
         failed = line.startswith("failed")
         if failed or not given.quiet:
-            tqdm.write(_told(line), file=sys.stderr if failed else sys.stdout)
+            tqdm.write(_for_command_line(line), file=sys.stderr if failed else sys.stdout)
 
     command = f"dmws-lite run {Path(given.grid).name}" + (" --data FOLDER" if given.data else "")
     try:
@@ -120,37 +123,41 @@ def run_command(given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         left = len(missing(grid, out))
         print(
-            f"stopped: {len(grid.runs) - left} of {len(grid.runs)} records are kept in {out}; the same command goes on",
+            f"stopped: {len(grid.runs) - left} of {len(grid.runs)} records are kept in {out}; "
+            "run the same command to resume",
             file=sys.stderr,
         )
         return STOPPED
     left = len(missing(grid, out))
-    text = f"{grid.name}: {done.made} runs made, {len(grid.runs) - left} of {len(grid.runs)} records are in {out}"
+    finished = f"{done.made} run{'s' * (done.made != 1)} finished"
+    text = f"{grid.name}: {finished}, {len(grid.runs) - left} of {len(grid.runs)} records are in {out}"
     if done.failed:
         text += f"; {done.failed} failed, see the .failed.json files there"
     elif left:
-        text += f"; {left} are left to the other shares"
+        text += f"; {left} are left for the other shares"
     print(text)
     return FAILED if done.failed else DONE
 
 
 def _dry_run(grid: Grid, out: Path, data: str | None, share: tuple[int, int]) -> int:
-    """Print what is there and what is missing, by group, with an estimate of the time."""
+    """Print the numbers of finished and missing runs by group, with an estimate of the time."""
     runs = grid.runs[share[0] - 1 :: share[1]]
     lacking = set(missing(grid, out))
     todo = [run for run in runs if run in lacking]
     seconds, unread = _estimate(todo, data)
-    rows = [("data set", "pair", "method", "fraction", "there", "missing", "time")]
-    there, absent = Counter(_group(r) for r in runs if r not in lacking), Counter(map(_group, todo))
+    rows = [("data set", "pair", "method", "fraction", "done", "missing", "time")]
+    done, absent = Counter(_group(r) for r in runs if r not in lacking), Counter(map(_group, todo))
     for group in dict.fromkeys(map(_group, runs)):
         times = [seconds[run] for run in todo if _group(run) == group and run in seconds]
         time = "" if not absent[group] else duration(sum(times)) if times else "?"
-        rows.append((*group, str(there[group]), str(absent[group]), time))
+        rows.append((*group, str(done[group]), str(absent[group]), time))
     unknown = f", and {len(todo) - len(seconds)} on data that cannot be read" if unread else ""
     total = duration(sum(seconds.values()))
     print(columns(rows, right=4))
-    print(f"\n{grid.name}: {len(runs) - len(todo)} runs there, {len(todo)} missing; about {total} here{unknown}")
-    print(f"records in {out}; nothing was written")
+    print(
+        f"\n{grid.name}: {len(runs) - len(todo)} runs done, {len(todo)} missing; about {total} on this machine{unknown}"
+    )
+    print(f"records: {out}; nothing was written")
     for dataset, reason in unread.items():
         print(f"warning: data set {dataset!r} cannot be read: {reason}", file=sys.stderr)
     return FAILED if unread else DONE
@@ -164,12 +171,12 @@ def _estimate(runs: list[Run], data: str | None) -> tuple[dict[Run, float], dict
         try:
             seconds |= estimate_seconds([run for run in runs if run.dataset == dataset], data)
         except (ValueError, OSError, RuntimeError, ImportError) as error:
-            unread[dataset] = _told(str(error))
+            unread[dataset] = _for_command_line(str(error))
     return seconds, unread
 
 
-def _told(text: str) -> str:
-    """Say an error of a data set in one line, in the words of the command line."""
+def _for_command_line(text: str) -> str:
+    """Return the error of a data set as one line, in the terms of the command line."""
     return " ".join(text.split()).replace("needs root=,", "needs --data,").replace("as root", "as --data")
 
 
@@ -190,7 +197,7 @@ def report_command(given: argparse.Namespace) -> int:
     names = {run.name for run in grid.runs}
     records = [record for record in read_records(folder) if _name(record) in names]
     if not records:
-        raise ValueError(f"{folder} has no record of {grid.name}; make them with `dmws-lite run {given.grid}`")
+        raise ValueError(f"{folder} has no record of {grid.name}; make some with `dmws-lite run {given.grid}`")
     written = write_report(grid, records, given.out or Path("runs") / grid.name / "report")
     for path in written:
         if path.suffix == ".md":
@@ -202,7 +209,7 @@ def report_command(given: argparse.Namespace) -> int:
 
 
 def _name(record: Mapping) -> str:
-    """Return the name that the record's description has today; empty where it is none of this version's."""
+    """Return the name that the record's description has now; empty if this version cannot describe it."""
     try:
         return run_of(record).name
     except (TypeError, ValueError):
@@ -210,10 +217,10 @@ def _name(record: Mapping) -> str:
 
 
 def records_folder(source: str, grid: Grid) -> Path:
-    """Return where the records of a grid lie by default.
+    """Return the default folder of a grid's records.
 
-    In a clone the records of the project's own grids are part of the project; those of other people's grids, and of an
-    installed package, lie in ``runs`` of the current folder.
+    In a clone, the records of the project's own grids are part of the project. Those of other grids, and of an
+    installed package, go to ``runs`` in the current folder.
     """
     if Path(grid.name).name != grid.name or grid.name in ("", ".", ".."):
         raise GridError(f"grid name {grid.name!r} cannot be a folder's name; use letters, digits and underscores")

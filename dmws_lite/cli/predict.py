@@ -1,16 +1,15 @@
-"""``predict``: what a trained student says about images."""
+"""``predict``: classify images with a trained student."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .._system import write_atomic
 from ..images.class_folders import image_files, printable
@@ -18,7 +17,7 @@ from ..images.dataset import count_words
 from ..images.decode import Decoded, read_all, read_file, readable_formats
 from ..training.device import pick_device
 from ..training.evaluate import predict_probabilities
-from ..training.saved import Card, load
+from ..training.saved import Card, load, predictions_csv
 from .common import DONE, FAILED, NOT_A_DEVICE, add_command
 
 _AT_ONCE = 256  # images in memory
@@ -31,11 +30,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "predict",
         predict_command,
         """
-        Say which class images belong to, with a network of `dmws-lite train`.
+        Classify images with a network trained by `dmws-lite train`.
 
-        IMAGES are files and folders; folders are searched with all that is below them. They are read as in training:
-        any format that Pillow reads, grey or colour, 8 or 16 bits. The answer is a CSV with one row per image: file,
-        predicted class, and the probability of each class. A file that cannot be read is named on stderr.
+        IMAGES are files and folders; folders are searched at every depth. Images are read as they were in training:
+        any format that Pillow reads, in grey or colour, with 8 or 16 bits. The output is a CSV with one row per image:
+        file, predicted class, and the probability of each class. Files that cannot be read are named on stderr.
         """,
         """
         dmws-lite predict runs/mine scan.png other.tif
@@ -56,29 +55,30 @@ def predict_command(given: argparse.Namespace) -> int:
     model.to(device)
     print(NOT_A_DEVICE, file=sys.stderr)
     paths, failed = _find(given.images)
-    said: Counter[str] = Counter()
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "predicted", *(f"p({name})" for name in card.classes)])
+    names: list[str] = []
+    shares = torch.empty(0, len(card.classes))
     for first in range(0, len(paths), _AT_ONCE):
-        part = paths[first : first + _AT_ONCE]
-        rows, unread = _predict(model, card, part, progress=not given.quiet)
-        table.writerows(rows)
-        said.update(row[1] for row in rows)
+        readable, probabilities, unread = _predict(
+            model, card, paths[first : first + _AT_ONCE], progress=not given.quiet
+        )
+        names += readable
+        shares = torch.cat([shares, probabilities])
         failed += unread
+    text = predictions_csv(names, card.classes, shares)
     if given.csv:
-        write_atomic(given.csv, text.getvalue())
-        told = ", ".join(f"{count:,} {name}" for name, count in said.most_common())
-        print(f"written: {given.csv}, {said.total():,} images" + (f" ({told})" if told else ""))
+        write_atomic(given.csv, text)
+        predicted = Counter(card.classes[number] for number in shares.argmax(1).tolist()) if names else Counter()
+        counts = ", ".join(f"{count:,} {name}" for name, count in predicted.most_common())
+        print(f"written: {given.csv}, {len(names):,} images" + (f" ({counts})" if counts else ""))
     else:
-        sys.stdout.write(text.getvalue())
+        sys.stdout.write(text)
     for name, reason in failed:
         print(f"not read: {printable(name)}: {reason}", file=sys.stderr)
     return FAILED if failed else DONE
 
 
 def _find(given: Sequence[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Return the images among files and folders, each once, and what is none with the reason."""
+    """Return the images among files and folders, each once, and the other paths with the reason."""
     suffixes, _ = readable_formats()
     found: dict[Path, None] = {}
     failed = []
@@ -100,18 +100,14 @@ def _find(given: Sequence[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
 
 def _predict(
     model: nn.Module, card: Card, paths: Sequence[Path], progress: bool
-) -> tuple[list[list[str]], list[tuple[str, str]]]:
-    """Return a row of the CSV for each image that can be read, and the others with the reason."""
+) -> tuple[list[str], Tensor, list[tuple[str, str]]]:
+    """Return the names and class probabilities of the images that can be read, and the others with the reason."""
     _, formats = readable_formats()
 
     def job(index: int) -> Decoded:
         return read_file(paths[index], card.size, card.colour, card.fit, formats)
 
     pixels, _, failed = read_all(len(paths), job, card.size, card.colour, None, progress, "reading")
-    kept = [path for index, path in enumerate(paths) if index not in failed]
-    rows = []
-    if kept:
-        for path, shares in zip(kept, predict_probabilities(model, pixels)):
-            numbers = [f"{share:.4f}" for share in shares.tolist()]
-            rows.append([printable(str(path)), card.classes[int(shares.argmax())], *numbers])
-    return rows, [(str(paths[index]), reason) for index, reason in sorted(failed.items())]
+    names = [printable(str(path)) for index, path in enumerate(paths) if index not in failed]
+    shares = predict_probabilities(model, pixels) if names else torch.empty(0, len(card.classes))
+    return names, shares, [(str(paths[index]), reason) for index, reason in sorted(failed.items())]

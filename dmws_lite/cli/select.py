@@ -39,10 +39,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         f"""
         Write a student's first weights, selected from a larger teacher.
 
-        TEACHER and STUDENT are names of timm models of one family; or give one name, a pair of this project:
+        TEACHER and STUDENT are names of timm models of one family. One name alone is a pair of this project:
         {", ".join(PAIRS)}.
-        The file is safetensors, and the command prints the line of Python that loads it. The classifier in it is a new
-        one, to be trained. Nothing is downloaded for `convnext_pocket`, with --teacher-weights, --random or --dry-run.
+        The output is a safetensors file, and the command prints the line of Python that loads it. Its classifier is
+        new and untrained. Nothing is downloaded for `convnext_pocket`, with --teacher-weights, --random or --dry-run.
         """,
         """
         dmws-lite select convnext_pocket -o student.safetensors --num-classes 4
@@ -77,13 +77,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--heads",
         choices=("strided", "whole"),
         default="strided",
-        help="attention channels like any others (strided, default), or whole heads",
+        help="treat attention channels like any others (strided, default), or take whole heads",
     )
-    how.add_argument("--seed", type=int, default=0, help="of random rules and of the new classifier (default: 0)")
+    how.add_argument("--seed", type=int, default=0, help="seed of random rules and of the new classifier (default: 0)")
     how.add_argument(
         "--no-strict",
         action="store_true",
-        help="leave what has no counterpart at its own initialisation and list it, instead of refusing",
+        help="list tensors without a counterpart and leave them at their own initialisation, instead of stopping",
     )
     models = parser.add_argument_group("the two models")
     models.add_argument("--num-classes", metavar="N", type=int, help="of the student (default: timm's own, 1000)")
@@ -95,22 +95,22 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
             action="extend",
             type=key_value,
             default=[],
-            help=f"what timm shall be told beside the {who}'s name, such as img_size=224 or dims=24,48,96,192",
+            help=f"further arguments of the {who} for timm, such as img_size=224 or dims=24,48,96,192",
         )
     source = models.add_mutually_exclusive_group()
     source.add_argument("--pretrained", action="store_true", help="the teacher's weights from the hub (default)")
     source.add_argument(
         "--teacher-weights", metavar="FILE", type=Path, help="the teacher's weights from a .safetensors or .pth file"
     )
-    source.add_argument("--random", action="store_true", help="a teacher without training, for trying things out")
+    source.add_argument("--random", action="store_true", help="use an untrained teacher, to try things out")
 
 
 def select_command(given: argparse.Namespace) -> int:
     """Carry out ``dmws-lite select``."""
     if given.output is None and not given.dry_run:
-        raise ValueError("where to? give -o FILE, or --dry-run to see the plan only")
+        raise ValueError("no output file: pass -o FILE, or --dry-run to see the plan only")
     if given.output is not None and given.output.suffix != ".safetensors":
-        raise ValueError(f"{given.output} does not end in .safetensors, by which timm knows the format")
+        raise ValueError(f"{given.output} does not end in .safetensors, from which timm recognises the format")
     models = _models(given)
     options = {name: getattr(given, name) for name in ("rule", "layers", "heads", "seed")}
     plans = []
@@ -139,7 +139,7 @@ class _Models:
         teacher: the large model; without trained weights in a dry run.
         teacher_name: in words, for the file.
         student_name: timm's name.
-        arguments: what timm is told beside the name, ``num_classes`` included where it was given.
+        arguments: further arguments for timm, ``num_classes`` among them if it was given.
         seed: of the student's own initialisation.
         pair: name of the project's pair, or "".
     """
@@ -152,7 +152,7 @@ class _Models:
     pair: str = ""
 
     def student(self) -> nn.Module:
-        """Make a fresh student; the same one each time."""
+        """Make a fresh student, the same one each time."""
         if self.pair:
             size = self.arguments.get("img_size")
             return make_student(self.pair, self.arguments.get("num_classes", 1000), size, seed=self.seed)
@@ -162,14 +162,18 @@ class _Models:
 
     def recipe(self, path: Path, student: nn.Module) -> str:
         """Return the Python that loads the file."""
-        told = {"num_classes": student.num_classes, **self.arguments}
+        arguments = {"num_classes": student.num_classes, **self.arguments}
         if self.pair:
-            told = {**PAIRS[self.pair].student_args, **told}
-        if "channel_multiplier" in told:  # timm has no name for these
-            build = f"build_model({self.student_name!r}, {{'channel_multiplier': {told['channel_multiplier']!r}}}, "
-            return f"dmws_lite.teachers.{build}{student.num_classes}).load_state_dict(load_file({str(path)!r}))"
-        said = "".join(f", {key}={value!r}" for key, value in told.items())
-        return f"timm.create_model({self.student_name!r}, checkpoint_path={str(path)!r}{said})"
+            arguments = {**PAIRS[self.pair].student_args, **arguments}
+        if "channel_multiplier" in arguments:  # timm has no name for these
+            multiplier = {"channel_multiplier": arguments["channel_multiplier"]}
+            return (
+                "from dmws_lite.teachers.pairs import build_model; from safetensors.torch import load_model; "
+                f"student = build_model({self.student_name!r}, {multiplier!r}, {student.num_classes}); "
+                f"load_model(student, {str(path)!r})"
+            )
+        listed = "".join(f", {key}={value!r}" for key, value in arguments.items())
+        return f"timm.create_model({self.student_name!r}, checkpoint_path={str(path)!r}{listed})"
 
 
 def _models(given: argparse.Namespace) -> _Models:
@@ -182,7 +186,9 @@ def _models(given: argparse.Namespace) -> _Models:
         return _Models(teacher, given.teacher, given.student, arguments, given.seed)
     pair = PAIRS.get(given.teacher)
     if pair is None:
-        raise ValueError(f"{given.teacher!r} is no pair: choose one of {', '.join(PAIRS)}, or give TEACHER and STUDENT")
+        raise ValueError(
+            f"{given.teacher!r} is not a pair; choose one of {', '.join(PAIRS)}, or give TEACHER and STUDENT"
+        )
     if given.teacher_args or arguments.keys() - {"img_size", "num_classes"}:
         raise ValueError(f"the pair {pair.name} has its own models; only --student-args img_size=... can be given")
     if given.random or given.teacher_weights or given.dry_run:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
-import io
 import json
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from torch import nn
 
 from .._system import write_atomic
 from ..distillation.strategies import STRATEGIES
-from ..experiments.execute import Shelf
+from ..experiments.execute import Outcome, Shelf, carry_out
 from ..experiments.methods import METHODS
 from ..experiments.model_card import write_model_card
-from ..experiments.records import outcome
 from ..experiments.run import Run
 from ..experiments.statistics import proportion_interval
 from ..images.dataset import Images
 from ..images.decode import COLOURS, FITS
 from ..images.load import load_images
-from ..images.splits import Split, patient_groups, split, split_by_patient
+from ..images.splits import patient_groups, split, split_by_patient
 from ..selection.rules import RULES
 from ..teachers.load import load_teacher
 from ..teachers.pairs import PAIRS
-from ..training.config import Result, TrainConfig
+from ..training.config import TrainConfig
 from ..training.device import pick_device
 from ..training.evaluate import predict_probabilities
-from ..training.fit import fit
-from ..training.saved import WEIGHTS, describe, save
+from ..training.saved import WEIGHTS, describe, predictions_csv, save
 from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
 
 SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
@@ -54,15 +47,15 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         f"""
         Train a small network on your own folder of images.
 
-        FOLDER holds one folder per class, FOLDER/<class>/...; PNG, JPEG, TIFF and what else Pillow reads may be mixed,
-        grey or colour, 8 or 16 bits. A fifth of the images is kept for the test; identical files stay on one side.
-        Several images of one patient look alike, and no program sees whose they are: where the paths tell the patient,
-        say how with --patient, and each patient stays on one side. A file that cannot be read is named and left out.
+        FOLDER holds one folder per class, FOLDER/<class>/...; PNG, JPEG, TIFF and other formats that Pillow reads may
+        be mixed, in grey or colour, with 8 or 16 bits. A fifth of the images is kept for testing; identical files stay on
+        one side of the split. Images of one patient look alike: if the paths contain the patient, describe where with
+        --patient, and each patient stays on one side. Files that cannot be read are named and left out.
 
         RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {SETTINGS}, {RECORD} (settings and results),
-        {TESTED} (what was predicted for each test image; it holds your file names), and {MODEL_CARD} (one
-        page on the result, with blanks for what only you can say). The same command after a kill goes on where the
-        training was; after the end it does nothing.
+        {TESTED} (the prediction for each test image, with your file names), and {MODEL_CARD} (a page
+        on the result, with blanks for what only you know). Run the same command again to resume after an interruption;
+        once training has finished, it only prints the result.
         """,
         """
         dmws-lite train my_images --out runs/mine
@@ -73,21 +66,23 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         """,
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="one folder per class, with images")
-    parser.add_argument("--out", metavar="RUNFOLDER", type=Path, required=True, help="folder for what comes out")
+    parser.add_argument(
+        "--out", metavar="RUNFOLDER", type=Path, required=True, help="folder for the trained network and its record"
+    )
     data = parser.add_argument_group("the images")
     data.add_argument("--size", type=int, help="image side in pixels (default: the teacher's)")
-    data.add_argument("--colour", choices=COLOURS, default="grey", help="(default: grey; see the book for why)")
+    data.add_argument("--colour", choices=COLOURS, default="grey", help="grey (default; the book says why) or rgb")
     data.add_argument("--fit", choices=FITS, default="stretch", help="how images become square (default: stretch)")
     data.add_argument(
-        "--parts", help="for a folder with Training and Testing above the classes: pool, or the name of one of them"
+        "--parts", help="if train and test folders stand above the classes: pool, or the name of one of them"
     )
     data.add_argument("--fraction", type=float, default=1.0, help="share of the training images used (default: 1)")
-    data.add_argument("--test-share", type=float, default=0.2, help="share kept for the test (default: 0.2)")
+    data.add_argument("--test-share", type=float, default=0.2, help="share kept for testing (default: 0.2)")
     data.add_argument(
         "--split-rule",
         choices=("grouped", "random"),
         default="grouped",
-        help="(default: grouped, identical files on one side)",
+        help="grouped (default) keeps identical files on one side; random is the paper's split",
     )
     data.add_argument(
         "--patient", metavar="PATTERN", help="regular expression that finds the patient in a path below FOLDER"
@@ -97,49 +92,32 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--pair",
         choices=("auto", *PAIRS),
         default="convnext_pocket",
-        help="teacher and student; auto takes the best that can be had (default: convnext_pocket, comes with us)",
+        help="teacher and student; auto takes the best one available (default: convnext_pocket, bundled)",
     )
     how.add_argument("--method", choices=METHODS, default="ours", help="how the students start (default: ours)")
     how.add_argument("--strategy", choices=tuple(STRATEGIES), default="", help="how they learn (default: the method's)")
     how.add_argument("--rule", choices=RULES, default="uniform", help="which weights are selected (default: uniform)")
     how.add_argument("--alpha", type=float, default=usual.alpha, help="weight of the labels (default: %(default)s)")
-    how.add_argument("--beta", type=float, default=usual.beta, help="what the auxiliary keeps (default: %(default)s)")
+    how.add_argument(
+        "--beta", type=float, default=usual.beta, help="share the auxiliary keeps per step (default: %(default)s)"
+    )
     how.add_argument("--tau", type=float, help="temperature (default: the paper's for the pair, 3 or 4)")
-    how.add_argument("--seed", type=int, default=0, help="of split, start, order and augmentation (default: 0)")
+    how.add_argument("--seed", type=int, default=0, help="seed of split, start, order and augmentation (default: 0)")
     length = parser.add_argument_group("the training")
     either = length.add_mutually_exclusive_group()
-    either.add_argument("--steps", type=int, help=f"at least this many (default: {_DEFAULT_STEPS}; 2 minutes on a CPU)")
+    either.add_argument(
+        "--steps", type=int, help=f"at least this many steps (default: {_DEFAULT_STEPS}; 2 minutes on a CPU)"
+    )
     either.add_argument("--epochs", type=int, help="passes over the training images, instead of --steps")
     length.add_argument("--batch-size", type=int, default=16, help="images per step (default: 16)")
-    length.add_argument("--learning-rate", type=float, default=usual.learning_rate, help="peak (default: %(default)s)")
+    length.add_argument(
+        "--learning-rate", type=float, default=usual.learning_rate, help="peak learning rate (default: %(default)s)"
+    )
     length.add_argument("--device", default="auto", help="auto (default), cpu, cuda or mps")
     length.add_argument("--quiet", action="store_true", help="no progress bars")
     options = ("size", "colour", "fit", "parts", "fraction", "test_share", "split_rule", "patient", "rule", "pair")
     more = ("method", "strategy", "alpha", "beta", "tau", "seed", "steps", "epochs", "batch_size", "learning_rate")
     parser.set_defaults(options=(*options, *more, "device"))
-
-
-@dataclass
-class _OwnImages(Shelf):
-    """The shelf of a run on a person's own images, which are read before it is known how many there are."""
-
-    own: Images | None = None
-    test_share: float = 0.2
-    loaded: nn.Module | None = None
-    patient: str | None = None
-
-    def images(self, run: Run) -> Images:
-        return self.own
-
-    def split(self, run: Run) -> Split:
-        numbers = (run.fraction, run.seed, run.split_rule, self.test_share)
-        if self.patient is not None:
-            some = (self.patient, run.fraction, run.seed, self.test_share)
-            return self._once("split", some, lambda: split_by_patient(self.own, *some))
-        return self._once("split", numbers, lambda: split(self.own, *numbers))
-
-    def teacher(self, run: Run) -> nn.Module:
-        return self.loaded or super().teacher(run)
 
 
 def train_command(given: argparse.Namespace) -> int:
@@ -150,12 +128,12 @@ def train_command(given: argparse.Namespace) -> int:
     run = _run(given, teacher.pair if teacher else given.pair)
     reading = {"colour": given.colour, "fit": given.fit, "parts": given.parts, "test_share": given.test_share}
     if given.patient is not None and given.split_rule == "random":
-        raise ValueError("--split-rule random tears apart what --patient keeps together; give one of the two")
-    settings = {**asdict(run), **reading, "device": given.device, "patient": given.patient}
+        raise ValueError("--split-rule random would split patients, which --patient prevents; use one of the two")
+    settings = {**run.settings(), **reading, "device": given.device, "patient": given.patient}
     _check_same(given.out, settings)
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="skipped ")  # said below, file by file
+        warnings.filterwarnings("ignore", message="skipped ")  # each file is named below
         images = load_images("folder", given.folder, size=run.size, progress=not given.quiet, **_without(reading))
     print(images.describe(), flush=True)
     for name, reason in images.skipped:
@@ -164,33 +142,44 @@ def train_command(given: argparse.Namespace) -> int:
     settings["images"] = _digest(images, groups)
     _check_same(given.out, settings)
     if (given.out / RECORD).is_file():
-        print(f"\n{given.out} holds this run, finished; nothing was done. Its result:")
+        print(f"\n{given.out} holds this run, and it has finished. Its result:")
         _print_result(json.loads((given.out / RECORD).read_text(encoding="utf-8")))
         return DONE
 
-    shelf = _OwnImages(own=images, test_share=given.test_share, loaded=teacher, patient=given.patient)
-    print("\n" + shelf.split(run).describe(), flush=True)
-    if given.patient is None:
-        print("patients: not known; images of one patient on both sides flatter the result (see --patient)")
+    if groups is None:
+        data = split(images, run.fraction, run.seed, run.split_rule, given.test_share)
     else:
-        print("patients: each on one side, as the paths tell")
-    print(flush=True)
-    main, aux = shelf.students(run)
-    strategy = shelf.strategy(run)
-    config = replace(
-        run.config(len(shelf.split(run).train), progress=not given.quiet),
-        device=given.device,
-        checkpoint=given.out / CHECKPOINT,
-    )
-    if (given.out / CHECKPOINT).is_file():
-        print(f"going on with the run that was begun in {given.out}", flush=True)
-    write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
+        data = split_by_patient(images, given.patient, run.fraction, run.seed, given.test_share)
+    print("\n" + data.describe(), flush=True)
+    if groups is None:
+        print(
+            "patients: not known; images of one patient on both sides flatter the result (see --patient)\n", flush=True
+        )
+    else:
+        print("patients: each on one side, as their paths say\n", flush=True)
+
+    def begin() -> None:
+        if (given.out / CHECKPOINT).is_file():
+            print(f"resuming the run begun in {given.out}", flush=True)
+        write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
+
     try:
-        result = fit(main, aux, shelf.split(run), config, strategy=strategy)
+        trained = carry_out(
+            run,
+            Shelf(loaded=teacher),
+            data=data,
+            progress=not given.quiet,
+            command="dmws-lite train FOLDER --out RUNFOLDER",
+            device=given.device,
+            checkpoint=given.out / CHECKPOINT,
+            on_start=begin,
+        )
     except KeyboardInterrupt:
-        print(f"stopped: the epochs done are kept in {given.out}; the same command goes on", file=sys.stderr)
+        print(
+            f"stopped: finished epochs are kept in {given.out}; run the same command again to resume", file=sys.stderr
+        )
         return STOPPED
-    record = _finish(given.out, run, settings, main, shelf.split(run), groups, result)
+    record = _finish(given.out, run, settings, trained, groups)
     _print_result(record)
     print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
     print(NOT_A_DEVICE, file=sys.stderr)
@@ -225,15 +214,17 @@ def _check_places(folder: Path, out: Path) -> None:
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {what}; give the folder that holds one folder of images per class")
     if out.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"--out {out} lies inside the images, where it would be read as a class; choose another place")
+        raise ValueError(
+            f"--out {out} lies inside the images, where it would be read as a class; choose another folder"
+        )
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file; give a new folder")
     if out.is_dir() and not (out / SETTINGS).is_file() and any(not p.name.startswith(".") for p in out.iterdir()):
-        raise ValueError(f"--out {out} holds files that are no run of ours; give a new folder")
+        raise ValueError(f"--out {out} holds files that belong to no run; give a new folder")
 
 
 def _check_same(out: Path, settings: dict) -> None:
-    """Refuse to go on with a run that was begun with other settings or other images."""
+    """Refuse to resume a run that was begun with other settings or other images."""
     path = out / SETTINGS
     if not path.is_file():
         return
@@ -245,54 +236,39 @@ def _check_same(out: Path, settings: dict) -> None:
     if other == ["images"]:
         raise ValueError(f"{out} holds a run on other images (the folder has changed since); give another --out")
     if other:
-        told = ", ".join(
-            f"{name} was {_said(name, before.get(name))}, now {_said(name, settings[name])}"
+        changes = ", ".join(
+            f"{name} was {_as_given(name, before.get(name))}, now {_as_given(name, settings[name])}"
             for name in other
             if name != "images"
         )
-        raise ValueError(f"{out} holds another run: {told}; give another --out")
+        raise ValueError(f"{out} holds another run: {changes}; give another --out")
 
 
-def _said(name: str, value: object) -> object:
+def _as_given(name: str, value: object) -> object:
     """Return a setting as a person gave it: of steps and epochs only one is given, the other is stored as 0."""
     return "not given" if value is None or (name in ("steps", "epochs") and value == 0) else value
 
 
 def _digest(images: Images, groups: Sequence[str] | None) -> str:
-    """Name the images by what they are, with labels and patients; where the files lie does not count."""
+    """Return a digest of the images with their labels and patients; where the files are does not count."""
     rows = [f"{digest} {images.classes[label]}" for digest, label in zip(images.digests, images.labels.tolist())]
     if groups is not None:
         rows = [f"{row} {group}" for row, group in zip(rows, groups)]
     return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()
 
 
-def _finish(
-    out: Path,
-    run: Run,
-    settings: dict,
-    main: nn.Module,
-    data: Split,
-    groups: Sequence[str] | None,
-    result: Result,
-) -> dict:
-    """Write everything that comes out; the record last, because it says that the run is finished."""
+def _finish(out: Path, run: Run, settings: dict, trained: Outcome, groups: Sequence[str] | None) -> dict:
+    """Write all results; the record last, because it marks the run as finished."""
+    data, main = trained.data, trained.main
     classes = data.train.classes
-    save(
-        out,
-        main,
-        describe(main, run.pair, run.method == "teacher", classes, run.size, settings["colour"], settings["fit"]),
-    )
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["file", "label", "predicted", *(f"p({name})" for name in classes)])
-    for name, label, shares in zip(data.test.files, data.test.labels, predict_probabilities(main, data.test.pixels)):
-        numbers = [f"{share:.4f}" for share in shares.tolist()]
-        table.writerow([name, classes[int(label)], classes[int(shares.argmax())], *numbers])
-    write_atomic(out / TESTED, text.getvalue())
+    whole = METHODS[run.method].start == "teacher"
+    save(out, main, describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"]))
+    shares = predict_probabilities(main, data.test.pixels)
+    write_atomic(out / TESTED, predictions_csv(data.test.files, classes, shares, data.test.labels))
     if groups is not None:
         in_test = len({groups[i] for i in data.test_index.tolist()})
-        settings = {**settings, "grouped_by": "patients on one side, as the paths tell", "test_groups": in_test}
-    record = {**settings, **outcome(result, data), "command": "dmws-lite train FOLDER --out RUNFOLDER"}
+        settings = {**settings, "grouped_by": "patients on one side, as their paths say", "test_groups": in_test}
+    record = {**settings, **trained.record}
     write_model_card(out / MODEL_CARD, record, data)
     write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
     (out / CHECKPOINT).unlink(missing_ok=True)

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import torch.nn.functional as F
 from torch import Tensor
+
+from .options import ALPHA, TAU
 
 
 def check_alpha(alpha: float) -> None:
     """Raise ``ValueError`` unless alpha, the weight of the cross-entropy, lies in [0, 1]."""
-    check_range("alpha", alpha, 0.0, 1.0, "1 trains with labels only, 0 with the auxiliary only; the paper uses 0.6")
+    ALPHA.check("alpha", alpha)
 
 
 def check_tau(tau: float) -> None:
     """Raise ``ValueError`` unless tau, the temperature, lies in (0, 100]."""
-    remedy = "1 leaves the softmax as it is, larger is softer; the paper uses 4 (ViT) and 3 (ConvNeXt)"
-    check_range("tau", tau, 0.0, 100.0, remedy, open_low=True)
-
-
-def check_range(name: str, value: float, low: float, high: float, remedy: str, open_low: bool = False) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high or (open_low and value == low):
-        bracket = "(" if open_low else "["
-        raise ValueError(f"{name}={value!r} is out of range; choose a number in {bracket}{low:g}, {high:g}]: {remedy}")
+    TAU.check("tau", tau)
 
 
 def soften(logits: Tensor, tau: float) -> Tensor:

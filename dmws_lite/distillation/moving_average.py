@@ -9,14 +9,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from .loss import check_range
+from .options import BETA
 
 BUFFER_CHOICES = ("lerp", "copy", "keep")
 
 
 def check_beta(beta: float) -> None:
     """Raise ``ValueError`` unless beta, the share of itself that the auxiliary keeps per step, lies in [0, 1]."""
-    check_range("beta", beta, 0.0, 1.0, "1 never updates the auxiliary, 0 copies main; the paper uses 0.9")
+    BETA.check("beta", beta)
 
 
 _pairs: WeakKeyDictionary[nn.Module, tuple] = WeakKeyDictionary()

@@ -1,6 +1,6 @@
-"""What the records say: means with intervals, and paired differences between methods on the same splits.
+"""Means with intervals, and paired differences between methods on the same splits, computed from records.
 
-Nothing here trains, and nothing is typed in: every number is computed from records, one per seed.
+Nothing here trains: every number comes from records, one per seed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
-from ..distillation.strategies import STRATEGIES
+from ..distillation.strategies import STRATEGIES, strategy_options
 from ..teachers.pairs import PAIRS
-from .methods import METHODS, WITH_AUXILIARY
+from .methods import METHODS
 from .statistics import Summary, paired_difference, summarise
 
 Record = Mapping[str, object]
+
+INCONCLUSIVE = "inconclusive"  # the interval contains 0, which does not mean that the two are equal
 
 # What makes two runs the same task: only then may their accuracies be compared or averaged.
 # The device decides seconds, not accuracies: machines may share a comparison.
@@ -28,7 +30,8 @@ _TASK = ("dataset", "pair", "fraction", "size", "epochs", "steps", "batch_size",
 class Variant:
     """Everything that a comparison changes on purpose: how the students start and how main is taught.
 
-    alpha, beta and tau are those of the run where they count, and ``None`` where the strategy does not look at them.
+    alpha, beta and tau are those of the run where they count, and ``None`` where the strategy does not read them;
+    options are those of the strategy that are not its authors' choice.
     """
 
     method: str
@@ -37,20 +40,23 @@ class Variant:
     alpha: float | None = None
     beta: float | None = None
     tau: float | None = None
+    options: tuple[tuple[str, float], ...] = ()
 
     @classmethod
     def of(cls, record: Record) -> Variant:
         """Return the variant of a record."""
-        method = record["method"]
-        strategy = record.get("strategy") or ("skd" if method in WITH_AUXILIARY else "labels")
-        weighs = strategy in ("skd", "hybrid")
+        method = METHODS[record["method"]]
+        strategy = record.get("strategy") or method.strategy
+        known = strategy_options(strategy)
+        options = dict(record.get("strategy_options") or {})
         return cls(
-            method,
+            method.name,
             strategy,
-            record.get("rule", "uniform") if method not in ("cm2", "cm3", "cm4", "teacher") else "uniform",
-            record["alpha"] if weighs else None,
-            record["beta"] if method in WITH_AUXILIARY else None,
-            record["tau"] if weighs else None,
+            record.get("rule", "uniform") if method.selects else "uniform",
+            record["alpha"] if "alpha" in known and known["alpha"].paper else None,
+            record["beta"] if method.has_auxiliary else None,
+            record["tau"] if "tau" in known and known["tau"].paper else None,
+            tuple(sorted((name, value) for name, value in options.items() if value != known[name].default)),
         )
 
     def key(self, pair: str) -> str:
@@ -63,6 +69,7 @@ class Variant:
             value = getattr(self, name)
             if value is not None and value != choice:
                 words.append(f"{name}={value:g}" if isinstance(value, float) else str(value))
+        words += [f"{name}={value:g}" for name, value in self.options]
         return " ".join(words)
 
 
@@ -102,7 +109,7 @@ def group_records(records: Sequence[Record]) -> list[Group]:
     """
     groups: dict[tuple, Group] = {}
     for record in records:
-        task = {name: record.get(name, 0) for name in _TASK}
+        task = {name: record.get(name, 0) for name in _TASK} | {"classes": len(record.get("classes", ())) or None}
         variant = Variant.of(record)
         group = groups.setdefault((*task.values(), variant), Group(task, variant))
         if record["seed"] in group.by_seed:
@@ -116,7 +123,7 @@ def group_records(records: Sequence[Record]) -> list[Group]:
         numbers = [-1.0 if x is None else x for x in (v.alpha, v.beta, v.tau)]
         plain = v.strategy in ("skd", "labels") and group.key == v.method
         task = (t["dataset"], t["pair"], t["size"], t["split_rule"], t["fraction"], t["steps"], t["epochs"])
-        return (*task, not plain, order[v.method], strategies[v.strategy], v.rule, *numbers)
+        return (*task, not plain, order[v.method], strategies[v.strategy], v.rule, *numbers, v.options)
 
     return sorted(groups.values(), key=rank)
 
@@ -129,8 +136,8 @@ def find(groups: Sequence[Group], key: str, **task: object) -> Group | None:
     """
     found = [g for g in groups if g.key == key and all(g.task[name] == value for name, value in task.items())]
     if len(found) > 1:
-        told = sorted({f"{n}={g.task[n]}" for g in found for n in g.task if len({str(h.task[n]) for h in found}) > 1})
-        raise ValueError(f"{key!r} was run in several settings; name one of {', '.join(told)}")
+        settings = {f"{n}={g.task[n]}" for g in found for n in g.task if len({str(h.task[n]) for h in found}) > 1}
+        raise ValueError(f"{key!r} was run in several settings; name one of {', '.join(sorted(settings))}")
     return found[0] if found else None
 
 
@@ -152,21 +159,21 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Say what the interval allows to say, and no more."""
+        """The conclusion that the interval allows: higher, lower or inconclusive."""
         if self.summary.n < 2:
-            return "one seed: nothing can be said"
+            return "one seed: no conclusion"
         if self.summary.sd < 1e-12:  # equal differences have no spread to judge by: their interval has no width
-            return "not told apart"
+            return INCONCLUSIVE
         if self.summary.low > 0:
             return "higher"
-        return "lower" if self.summary.high < 0 else "not told apart"
+        return "lower" if self.summary.high < 0 else INCONCLUSIVE
 
 
 def difference(first: Group, second: Group, metric: str = "accuracy") -> Difference | None:
     """Compare two variants over the seeds that both have; ``None`` where they share no seed.
 
     Raises:
-        ValueError: a shared seed does not mean a shared split.
+        ValueError: the two were run on different splits under one seed.
     """
     seeds = sorted(first.by_seed.keys() & second.by_seed.keys())
     if not seeds:
@@ -182,10 +189,10 @@ def difference(first: Group, second: Group, metric: str = "accuracy") -> Differe
 
 
 def is_flat(group: Group, share: float = 0.2, tolerance: float = 0.05) -> bool:
-    """Tell whether the cross-entropy on the training images had stopped to fall at the end of the runs.
+    """Tell whether the cross-entropy on the training images had stopped falling by the end of the runs.
 
     The mean over the last fifth of the epochs is compared with the fifth before it. Under a cosine schedule the loss
-    always calms down at the end; flat here means that it fell by less than ``tolerance`` nats.
+    always levels off at the end; flat here means that it fell by less than ``tolerance`` nats.
 
     Args:
         group: repeats of a variant.

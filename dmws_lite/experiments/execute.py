@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
@@ -15,6 +15,7 @@ from ..images.load import load_images
 from ..images.splits import Split, split
 from ..teachers.load import load_teacher
 from ..teachers.pairs import make_student
+from ..training.config import Result
 from ..training.device import PeakMemory
 from ..training.fit import fit
 from .methods import start_students
@@ -30,9 +31,13 @@ class Shelf:
 
     Attributes:
         root: folder of the data sets, see :func:`dmws_lite.images.load.load_images`.
+        data: a split that the caller made; runs are trained and tested on it, and nothing is read.
+        loaded: a teacher that the caller loaded, in place of the pair's.
     """
 
     root: str | Path | None = None
+    data: Split | None = None
+    loaded: nn.Module | None = None
     _kept: dict[str, tuple[object, object]] = field(default_factory=dict, repr=False)
 
     def _once(self, kind: str, key: object, make: Callable[[], object]) -> object:
@@ -46,17 +51,21 @@ class Shelf:
         return self._once("images", (run.dataset, run.size), lambda: load_images(run.dataset, self.root, size=run.size))
 
     def split(self, run: Run) -> Split:
-        """Return the run's split."""
+        """Return the run's split, or the caller's."""
+        if self.data is not None:
+            return self.data
         key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule)
         return self._once("split", key, lambda: split(self.images(run), run.fraction, run.seed, rule=run.split_rule))
 
     def teacher(self, run: Run) -> nn.Module:
-        """Return the run's teacher."""
+        """Return the run's teacher, or the caller's."""
+        if self.loaded is not None:
+            return self.loaded
         return self._once("teacher", run.pair, lambda: load_teacher(run.pair, quiet=True))
 
     def students(self, run: Run, method: str | None = None) -> tuple[nn.Module, nn.Module | None]:
         """Return fresh students of the run."""
-        classes = len(self.images(run).classes)
+        classes = len(self.split(run).train.classes)
         return start_students(
             method or run.method,
             self.teacher(run),
@@ -68,9 +77,8 @@ class Shelf:
     def strategy(self, run: Run) -> Strategy:
         """Return the run's strategy; a frozen network that it needs is trained first, with labels only."""
         kind = STRATEGIES[run.strategy_name]
-        numbers = {"alpha": run.alpha, "tau": run.tau} if run.strategy_name in ("skd", "hybrid") else {}
         if not kind.needs:
-            return make_strategy(run.strategy_name, **numbers)
+            return make_strategy(run.strategy_name, **run.options)
         method = {"self": "cm1", "teacher": "teacher"}[kind.needs]
         shared = (
             "dataset",
@@ -84,7 +92,7 @@ class Shelf:
             "learning_rate",
             "rule",
         )
-        key = (method, run.split_rule, *(getattr(run, name) for name in shared))
+        key = (method, run.split_rule, self.split(run).digest, *(getattr(run, name) for name in shared))
 
         def train() -> nn.Module:
             data = self.split(run)
@@ -92,24 +100,79 @@ class Shelf:
             fit(main, None, data, run.config(len(data.train)))
             return main
 
-        return make_strategy(run.strategy_name, self._once("frozen", key, train), **numbers)
+        return make_strategy(run.strategy_name, self._once("frozen", key, train), **run.options)
 
 
-def execute(
+@dataclass(frozen=True)
+class Outcome:
+    """What a run leaves behind.
+
+    Attributes:
+        record: what is kept of it, see :func:`execute`.
+        main: the trained main student, in eval mode.
+        auxiliary: the auxiliary student, or ``None``.
+        data: what it was trained and tested on.
+        result: the history and the metrics.
+    """
+
+    record: dict
+    main: nn.Module
+    auxiliary: nn.Module | None
+    data: Split
+    result: Result
+
+
+def carry_out(
     run: Run,
     shelf: Shelf | None = None,
+    *,
+    data: Split | None = None,
     progress: bool = False,
     command: str = "",
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    on_start: Callable[[], object] | None = None,
     on_epoch: Callable[[dict], bool | None] | None = None,
-) -> dict:
-    """Carry out one run.
+) -> Outcome:
+    """Carry out one run and keep the trained networks.
 
     Args:
         run: its description.
         shelf: what it shares with other runs.
+        data: a split that the caller made, such as one by patient; the run's data set, fraction, seed and split rule
+            then only describe it.
         progress: show a bar.
         command: the command line, for the record.
+        device: see :class:`dmws_lite.training.config.TrainConfig`.
+        checkpoint: file to resume from and to write to after every epoch.
+        on_start: called when everything is loaded, selected and checked, before the first step.
         on_epoch: see :func:`dmws_lite.training.fit.fit`.
+
+    Raises:
+        ValueError: see :func:`dmws_lite.training.fit.fit`.
+    """
+    shelf = shelf or Shelf()
+    if data is not None:
+        shelf = replace(shelf, data=data, _kept={})
+    data = shelf.split(run)
+    main, auxiliary = shelf.students(run)
+    strategy = shelf.strategy(run)
+    config = replace(run.config(len(data.train), progress), device=device, checkpoint=checkpoint)
+    if on_start is not None:
+        on_start()
+    memory = PeakMemory()
+    result = fit(main, auxiliary, data, config, on_epoch, strategy)
+    record = {**run.settings(), **outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}
+    return Outcome(record, main, auxiliary, data, result)
+
+
+def execute(run: Run, shelf: Shelf | None = None, **options: object) -> dict:
+    """Carry out one run and return its record.
+
+    Args:
+        run: its description.
+        shelf: what it shares with other runs.
+        options: those of :func:`carry_out`, such as ``data=`` for a split of your own.
 
     Returns:
         The record: the description, ``classes``, ``split`` (sizes, SHA-256 of its indices, number and positions of test
@@ -117,11 +180,4 @@ def execute(
         matrix), ``predicted`` and ``labels`` (one character per test image, where there are at most 36 classes),
         ``seconds``, ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text.
     """
-    shelf = shelf or Shelf()
-    data = shelf.split(run)
-    main, aux = shelf.students(run)
-    strategy = shelf.strategy(run)
-    config = run.config(len(data.train), progress)
-    memory = PeakMemory()
-    result = fit(main, aux, data, config, on_epoch, strategy)
-    return {**asdict(run), **outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}
+    return carry_out(run, shelf, **options).record

@@ -8,8 +8,12 @@ A grid is a mapping (a YAML file, or the same as a Python dict)::
       - {dataset: mri, fraction: [0.01, 0.05], seed: [0, 1, 2], method: [ours, cm1]}
       - {dataset: mri, fraction: 0.05, seed: [0, 1, 2], method: ours, tau: [1, 3, 9]}
 
-Every key of a block is a field of :class:`dmws_lite.experiments.run.Run`; a list means one run per entry, and a block is
-all combinations of its lists. The grids of the book lie in ``data/grids``.
+Every key of a block is a field of :class:`dmws_lite.experiments.run.Run`; a list means one run per entry, and a block
+is all combinations of its lists. Options of a strategy are swept in the same way::
+
+      - {dataset: mri, method: cm1, strategy: label_smoothing, strategy_options: {smoothing: [0.05, 0.1, 0.2]}}
+
+The grids of the book are in ``data/grids``.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from ..distillation.strategies import STRATEGIES
 from ..teachers.pairs import make_student
 from ..training.evaluate import predict_logits
 from .execute import Shelf, execute
-from .methods import WITH_AUXILIARY
+from .methods import METHODS
 from .records import write_record
 from .run import Run
 
@@ -110,13 +114,13 @@ def _expand(content: object, name: str) -> Grid:
             raise GridError(
                 f"block {number} of grid {name!r} has no field {sorted(strangers)[0]!r}; fields: {', '.join(known)}"
             )
-        lists = [value if isinstance(value, list) else [value] for value in settings.values()]
+        lists = [_choices(value) for value in settings.values()]
         for values in itertools.product(*lists):
             try:
                 runs[Run(**dict(zip(settings, values)))] = None
             except (TypeError, ValueError) as error:
-                told = str(error).replace("Run.__init__() ", "")
-                raise GridError(f"block {number} of grid {name!r}: {told}") from error
+                reason = str(error).replace("Run.__init__() ", "")
+                raise GridError(f"block {number} of grid {name!r}: {reason}") from error
     # Seeds outside methods: a grid that is stopped early has whole comparisons, not one finished method. Equal data,
     # equal splits and equal frozen teachers come one after the other, so that they are made once.
     order = sorted(
@@ -124,6 +128,13 @@ def _expand(content: object, name: str) -> Grid:
         key=lambda r: (r.dataset, r.size, r.pair, r.seed, r.fraction, r.split_rule, STRATEGIES[r.strategy_name].needs),
     )
     return Grid(str(content.get("name", name)), tuple(order), str(content.get("title", "")))
+
+
+def _choices(value: object) -> list:
+    """Return what a value stands for: a list's entries, all combinations of a mapping's lists, or itself."""
+    if isinstance(value, Mapping):
+        return [dict(zip(value, chosen)) for chosen in itertools.product(*map(_choices, value.values()))]
+    return value if isinstance(value, list) else [value]
 
 
 # -- doing what is missing --------------------------------------------------------------------------------------------
@@ -234,7 +245,7 @@ def estimate_seconds(runs: Sequence[Run], root: str | Path | None = None) -> dic
         if key not in speeds:
             speeds[key] = _timed(run, len(data.train.classes))
         step, extra, image = speeds[key]
-        with_aux = run.method in WITH_AUXILIARY
+        with_aux = METHODS[run.method].has_auxiliary
         batches = -(-len(data.train) // run.batch_size)
         steps = run.epochs_for(len(data.train)) * batches
         tests = (min(run.measurements, run.epochs_for(len(data.train))) or 1) * len(data.test) * (1 + with_aux)

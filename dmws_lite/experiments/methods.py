@@ -1,50 +1,98 @@
-"""How the students of each comparison start: the paper's method, its four comparisons, and one control."""
+"""The methods that are compared: the paper's, its four comparisons, and two controls of our own.
+
+Everything that a method is stands in one entry of :data:`METHODS`: how its students start, and how tables, figures,
+widgets and model cards name and draw it.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ..selection.dual import dual_students, select_weights
 
-# ours: dual selection; ours_swap: roles exchanged (table 5); cm1: one selection, labels only; cm2: timm's default;
-# cm3: Xavier; cm4: Kaiming (tables 2 to 4). same_start is not in the paper: the auxiliary begins as a copy of main,
-# so that the effect of distillation and the effect of the *dual* start can be told apart. Nor is teacher: the whole
-# teacher, fine-tuned, as an upper bound.
-METHOD_TITLES = {
-    "ours": "Dual + SKD (“Ours”)",
-    "ours_swap": "Dual + SKD, roles swapped",
-    "same_start": "Control: same start + SKD",
-    "cm1": "CM1: one selection, no SKD",
-    "cm2": "CM2: timm default start",
-    "cm3": "CM3: Xavier start",
-    "cm4": "CM4: Kaiming start",
-    "teacher": "Whole teacher, fine-tuned",
-    "skd": "Dual + SKD (“Ours”)",
-    "cskd": "Dual + CS-KD",
-    "tfkd": "Dual + TF-KD",
-    "uniform": "Uniform (“Ours”)",
-    "consecutive": "Consecutive",
-    "random_consistent": "Random, same indices everywhere",
-    "random_inconsistent": "Random, new indices per tensor",
-}
 
-METHODS = ("ours", "ours_swap", "same_start", "cm1", "cm2", "cm3", "cm4", "teacher")
+@dataclass(frozen=True)
+class Method:
+    """A comparison method: how its students start, and how it is named and drawn everywhere.
 
-WITH_AUXILIARY = ("ours", "ours_swap", "same_start")
+    Attributes:
+        name: what runs and records call it.
+        short: its name in a table.
+        label: its name in a figure.
+        title: its name in a sentence or a model card.
+        start: where main's weights come from: ``"selection"``, ``"timm"`` (timm's own initialisation), ``"xavier"``,
+            ``"kaiming"`` or ``"teacher"`` (the whole teacher, with a fresh classifier).
+        auxiliary: ``""`` for none, ``"complement"`` for the other part of the teacher's channels, ``"copy"`` for a copy
+            of main.
+        part: which part of the teacher's channels main takes, 0 or 1, where it is selected.
+        colour: a name in :data:`dmws_lite.figures.style.PALETTE`.
+        marker: Matplotlib's.
+        note: where it comes from.
+    """
 
-DATASETS = {
-    "mri": "Brain MRI (4 classes)",
-    "sarscov2": "SARS-CoV-2 CT (2 classes)",
-    "xray": "Chest X-ray (2 of 4 classes)",
-    "ct": "Lung CT",
-    "phantom-mri": "Phantoms, MRI",
-    "phantom-ct": "Phantoms, CT",
-    "phantom-xray": "Phantoms, X-ray",
-}
+    name: str
+    short: str
+    label: str
+    title: str
+    start: str
+    auxiliary: str
+    colour: str
+    marker: str
+    note: str
+    part: int = 0
+
+    @property
+    def selects(self) -> bool:
+        """Whether main's weights are selected from the teacher's, so that the rule matters."""
+        return self.start == "selection"
+
+    @property
+    def has_auxiliary(self) -> bool:
+        """Whether an auxiliary student teaches main; then beta matters."""
+        return bool(self.auxiliary)
+
+    @property
+    def strategy(self) -> str:
+        """How main is taught unless a run says otherwise: equation 5 with an auxiliary, labels without."""
+        return "skd" if self.auxiliary else "labels"
+
+
+# In the order in which tables and figures show them. A new method is one more entry, and a branch of start_students
+# where it starts in a way that none of these has.
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("ours", "ours", "ours: dual + SKD", "Dual + SKD (“Ours”)", "selection", "complement", "blue", "o",
+               "the paper's method"),
+        Method("ours_swap", "ours, swapped", "ours, roles swapped", "Dual + SKD, roles swapped", "selection",
+               "complement", "sky", "P", "table 5: main takes the auxiliary's channels", part=1),
+        Method("same_start", "same start", "same start + SKD", "Control: same start + SKD", "selection", "copy",
+               "purple", "v", "ours alone: separates the effect of distillation from that of the second start"),
+        Method("cm1", "CM1", "CM1: one selection", "CM1: one selection, no SKD", "selection", "", "green", "^",
+               "tables 2 to 4"),
+        Method("cm2", "CM2", "CM2: timm default", "CM2: timm default start", "timm", "", "red", "D", "tables 2 to 4"),
+        Method("cm3", "CM3", "CM3: Xavier", "CM3: Xavier start", "xavier", "", "grey", "s", "tables 2 to 4"),
+        Method("cm4", "CM4", "CM4: Kaiming", "CM4: Kaiming start", "kaiming", "", "orange", "X", "tables 2 to 4"),
+        Method("teacher", "teacher", "whole teacher, fine-tuned", "Whole teacher, fine-tuned", "teacher", "", "black",
+               "*", "ours alone: an upper bound"),
+    )
+}  # fmt: skip
+
+
+def find_method(name: str) -> Method:
+    """Return the method called ``name``.
+
+    Raises:
+        ValueError: there is none; the message lists the names.
+    """
+    if name not in METHODS:
+        raise ValueError(f"method={name!r} is unknown; choose one of {', '.join(METHODS)}")
+    return METHODS[name]
 
 
 @torch.no_grad()
@@ -76,8 +124,8 @@ def start_students(
     """Make the students of a method, ready for :func:`dmws_lite.training.fit.fit`.
 
     Args:
-        method: one of :data:`METHODS`.
-        teacher: the large model; the methods without selection do not look at it.
+        method: a name in :data:`METHODS`.
+        teacher: the large model; methods without selection do not look at it.
         make_student: returns a fresh student with timm's own initialisation.
         seed: everything drawn at random comes from it.
         rule: rule of element selection.
@@ -88,21 +136,20 @@ def start_students(
     Raises:
         ValueError: the method is unknown.
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(METHODS)}")
-    if method in ("ours", "ours_swap"):
-        main, aux, _ = dual_students(teacher, make_student, rule=rule, seed=seed, swap=method == "ours_swap")
-        return main, aux
+    chosen = find_method(method)
+    if chosen.auxiliary == "complement":
+        main, auxiliary, _ = dual_students(teacher, make_student, rule=rule, seed=seed, swap=chosen.part == 1)
+        return main, auxiliary
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         main = make_student()
-        if method == "teacher":
+        if chosen.start == "teacher":
             return _whole_teacher(teacher, main), None
-        if method in ("cm3", "cm4"):
-            initialise(main, "xavier" if method == "cm3" else "kaiming")
-    if method in ("cm1", "same_start"):
-        select_weights(teacher, main, rule=rule, part=0, seed=seed)
-    return main, copy.deepcopy(main).eval().requires_grad_(False) if method == "same_start" else None
+        if chosen.start in ("xavier", "kaiming"):
+            initialise(main, chosen.start)
+    if chosen.selects:
+        select_weights(teacher, main, rule=rule, part=chosen.part, seed=seed)
+    return main, copy.deepcopy(main).eval().requires_grad_(False) if chosen.auxiliary == "copy" else None
 
 
 def _whole_teacher(teacher: nn.Module, student: nn.Module) -> nn.Module:

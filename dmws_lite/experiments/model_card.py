@@ -21,9 +21,10 @@ from .._system import write_atomic
 from ..images.dataset import mode_counts, mode_rule
 from ..images.splits import Split
 from ..teachers.pairs import PAIRS
-from .methods import METHOD_TITLES
+from .methods import METHODS
 from .records import run_of
 from .statistics import proportion_interval
+from .tables import markdown_table
 
 NOT_RECORDED = "not in the record"
 
@@ -50,9 +51,9 @@ def model_card(record: Mapping, data: Split | None = None, answers: Mapping[str,
     """Write the model card of one run as Markdown.
 
     Args:
-        record: what :func:`dmws_lite.experiments.execute.execute` returns, or a record file. Three more entries are used
-            where they are there: ``colour`` (how the images were read), ``grouped_by`` (what stays on one side of the
-            split, in words) and ``test_groups`` (number of patients in the test part).
+        record: what :func:`dmws_lite.experiments.execute.execute` returns, or a record file. Three more entries are
+            used where they are there: ``colour`` (how the images were read), ``grouped_by`` (what stays on one side of
+            the split, in words) and ``test_groups`` (number of patients in the test part).
         data: the split that the run was trained on, where it is at hand: adds the class counts of the training part and
             what the colour modes of the files give away.
         answers: question -> answer, keys of :data:`QUESTIONS`; the others stay open.
@@ -139,7 +140,7 @@ def _what(record: Mapping) -> list[str]:
         "## The model",
         "",
         f"- **Network:** {network}" + (f"; {size:,} parameters without the classifier" if size else ""),
-        f"- **Start:** {METHOD_TITLES.get(record['method'], record['method'])}; {record.get('rule', 'uniform')} selection",
+        f"- **Start:** {METHODS[record['method']].title}; {record.get('rule', 'uniform')} selection",
         f"- **Teacher:** {pair.teacher}; weights: {pair.licence}" if pair else f"- **Teacher:** {record['pair']}",
         f"- **Answers:** one of {_and([_plain(name) for name in record['classes']])}, for any image: it cannot say "
         "that it does not know",
@@ -161,13 +162,18 @@ def _data(record: Mapping, matrix: Sequence[Sequence[int]], data: Split | None) 
         f"colour: {record.get('colour', NOT_RECORDED)}",
         f"- **Split:** {how}; seed {record['seed']}, digest `{split['digest'][:16]}`",
         "",
-        "| Class | Training | Test | Right | Recall, 95% interval |",
-        "| --- | ---: | ---: | ---: | --- |",
     ]
-    for k, (name, row) in enumerate(zip(record["classes"], matrix)):
-        trained = f"{counts[k]:,}" if counts else NOT_RECORDED
-        lines.append(f"| {_plain(name)} | {trained} | {sum(row):,} | {row[k]:,} | {share_text(row[k], sum(row))} |")
-    return lines
+    rows = [
+        (
+            _plain(name),
+            f"{counts[k]:,}" if counts else NOT_RECORDED,
+            f"{sum(row):,}",
+            f"{row[k]:,}",
+            share_text(row[k], sum(row)),
+        )
+        for k, (name, row) in enumerate(zip(record["classes"], matrix))
+    ]
+    return lines + markdown_table(("Class", "Training", "Test", "Right", "Recall, 95% interval"), rows, right=(1, 2, 3))
 
 
 def _training(record: Mapping) -> list[str]:
@@ -204,8 +210,8 @@ def _result(record: Mapping, matrix: Sequence[Sequence[int]]) -> list[str]:
     names = [_plain(name) for name in record["classes"]]
     if len(names) > _MOST_CLASSES:
         return [*lines, f"Confusions, of {len(names)} classes:", "", *_worst(names, matrix)]
-    lines += ["| labelled ↓, predicted → | " + " | ".join(names) + " |", "| --- |" + " ---: |" * len(names)]
-    return lines + [f"| {name} | " + " | ".join(map(str, row)) + " |" for name, row in zip(names, matrix)]
+    rows = [(name, *row) for name, row in zip(names, matrix)]
+    return lines + markdown_table(("labelled ↓, predicted →", *names), rows, right=range(1, len(names) + 1))
 
 
 def _worst(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[str]:

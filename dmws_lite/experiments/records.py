@@ -9,6 +9,7 @@ import string
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import timm
 import torch
@@ -19,6 +20,9 @@ from ..training.config import Result
 from ..training.device import device_name
 from .methods import METHODS
 from .run import LATER_SETTINGS, Run
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def read_facts() -> dict:
@@ -106,6 +110,50 @@ def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: 
     return found
 
 
+def records_frame(records: Iterable[Mapping] | None = None) -> pandas.DataFrame:
+    """Return records as a tidy pandas frame: one row per run, so that pandas alone can answer a new question.
+
+    Args:
+        records: as :func:`read_records` gives them; the project's own where left out.
+
+    Returns:
+        One column per setting (``dataset``, ``pair``, ``method``, ``fraction``, ``seed``, ``alpha`` ...; an option of a
+        strategy is a column of its own, empty where it has no such option), the sizes ``train`` and ``test``,
+        ``leaked`` (test images with a copy in the training part), ``accuracy``, ``macro_f1`` and ``auroc`` of main,
+        ``aux_accuracy`` (empty without an auxiliary), ``last_step``, ``train_loss`` and ``train_ce`` of the last epoch
+        in nats, ``seconds``, ``peak_memory_mib``, ``device``, ``date``, and ``split`` (digest: equal ones are the same
+        split, which is what a paired comparison needs).
+
+    Example::
+
+        frame = records_frame(read_records(grid="tables"))
+        frame.groupby(["dataset", "fraction", "method"])["accuracy"].agg(["mean", "std", "count"])
+    """
+    import pandas  # takes longer to import than everything else here, and few callers need it
+
+    return pandas.DataFrame([_row(record) for record in (read_records() if records is None else records)])
+
+
+def _row(record: Mapping) -> dict[str, object]:
+    settings = {f.name: record.get(f.name) for f in fields(Run) if f.name != "strategy_options"}
+    run, metrics, last = run_of(record), record["metrics"], (record.get("history") or [{}])[-1]
+    return {
+        **settings,
+        "strategy": run.strategy_name,
+        **dict(run.strategy_options),
+        "train": record["split"]["train"],
+        "test": record["split"]["test"],
+        "leaked": record["split"].get("leaked"),
+        **{name: metrics.get(name) for name in ("accuracy", "macro_f1", "auroc")},
+        "aux_accuracy": (record.get("aux_metrics") or {}).get("accuracy"),
+        "last_step": last.get("step"),
+        "train_loss": last.get("loss"),
+        "train_ce": last.get("ce"),
+        **{name: record.get(name) for name in ("seconds", "peak_memory_mib", "device", "date")},
+        "split": record["split"].get("digest"),
+    }
+
+
 def run_of(record: Mapping) -> Run:
     """Return the description that a record was made from."""
     return Run(**{f.name: record[f.name] for f in fields(Run) if f.name in record})
@@ -113,7 +161,7 @@ def run_of(record: Mapping) -> Run:
 
 def accuracies(records: Iterable[Mapping]) -> dict[str, list[float]]:
     """Gather test accuracies by method, in the order of :data:`METHODS` and of the seeds."""
-    ordered = sorted(records, key=lambda r: (METHODS.index(r["method"]), r["seed"]))
+    ordered = sorted(records, key=lambda r: (list(METHODS).index(r["method"]), r["seed"]))
     values: dict[str, list[float]] = {}
     for record in ordered:
         values.setdefault(record["method"], []).append(record["metrics"]["accuracy"])

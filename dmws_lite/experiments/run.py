@@ -1,7 +1,7 @@
-"""Runs as records: what was asked, what came out, with what, when. The book's tables are made from these files.
+"""A run, fully described: its settings, checked, and a name that is a hash over all of them.
 
-A :class:`Run` is a full description, :func:`execute` carries it out, and the record that comes back is one JSON file
-named by a hash of the description. :mod:`dmws_lite.experiments.grids` makes many.
+:func:`dmws_lite.experiments.execute.execute` carries a run out and returns its record, which is kept as one JSON file
+under the run's name. :mod:`dmws_lite.experiments.grids` describes many runs in a few lines.
 """
 
 from __future__ import annotations
@@ -9,16 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from ..distillation.strategies import STRATEGIES
+from ..distillation.strategies import STRATEGIES, check_strategy_options, strategy_options
 from ..selection.rules import check_rule
 from ..teachers.pairs import PAIRS
 from ..training.config import TrainConfig
-from .methods import METHODS, WITH_AUXILIARY
+from .methods import METHODS
 
 # Settings that came after the first records: at these values they are left out of the hash, so old names stay valid.
-LATER_SETTINGS = {"steps": 0, "strategy": "", "measurements": 10}
+LATER_SETTINGS = {"steps": 0, "strategy": "", "measurements": 10, "strategy_options": {}}
+
+Options = tuple[tuple[str, float], ...]
+
+
+def _sorted_options(given: Mapping[str, float] | Options) -> Options:
+    if not isinstance(given, (Mapping, tuple, list)):
+        raise ValueError(
+            f"strategy_options={given!r} is no mapping; give names with numbers such as {{smoothing: 0.2}}"
+        )
+    return tuple(sorted(dict(given).items()))
 
 
 @dataclass(frozen=True)
@@ -32,18 +43,23 @@ class Run:
         fraction: share of the training part that is used, in (0, 1].
         seed: of split, initialisation, order and augmentation.
         size: image side in pixels.
-        epochs: passes over the training images; 0 where ``steps`` says how long.
-        batch_size: images per step.
-        learning_rate: peak.
-        alpha: weight of the cross-entropy.
-        beta: share that the auxiliary keeps.
-        tau: temperature.
+        epochs: passes over the training images; 0 where ``steps`` sets the length.
+        batch_size: images per step, at least 2.
+        learning_rate: peak learning rate of AdamW, > 0.
+        alpha: weight of the cross-entropy, in [0, 1] (equation 5).
+        beta: share that the auxiliary keeps per step, in [0, 1] (equation 7).
+        tau: temperature, in (0, 100] (equations 1 and 2).
         rule: rule of element selection.
         split_rule: ``"grouped"`` keeps identical files on one side, ``"random"`` is the paper's split.
-        steps: at least this many optimiser steps, rounded up to whole epochs; 0 where ``epochs`` says how long.
-        strategy: one of ``dmws_lite.distillation.strategies.STRATEGIES``; "" for equation 5 where the method has an auxiliary and
-            labels only where it has none.
+        steps: at least this many optimiser steps, rounded up to whole epochs; 0 where ``epochs`` sets the length.
+        strategy: one of ``dmws_lite.distillation.strategies.STRATEGIES``; "" for equation 5 if the method has an
+            auxiliary, and labels only if it has none.
         measurements: how often the test images are measured during the run, for the curve.
+        strategy_options: options of the strategy other than the paper's alpha and tau, such as ``{"smoothing": 0.2}``;
+            a mapping is turned into sorted pairs, so that equal runs are equal.
+
+    Raises:
+        ValueError: a value is unknown or out of range; the message names it, the range and a remedy.
     """
 
     dataset: str
@@ -63,13 +79,15 @@ class Run:
     steps: int = 0
     strategy: str = ""
     measurements: int = 10
+    strategy_options: Options = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "strategy_options", _sorted_options(self.strategy_options))
         choices = {"method": METHODS, "pair": tuple(PAIRS), "strategy": ("", *STRATEGIES)}
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                told = ", ".join(k for k in known if k)
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {told}")
+                names = ", ".join(k for k in known if k)
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {names}")
         check_rule(self.rule)
         for name in ("seed", "size", "epochs", "steps", "measurements"):
             value = getattr(self, name)
@@ -81,23 +99,41 @@ class Run:
             raise ValueError(f"fraction={self.fraction!r} is out of range; choose a share in (0, 1], such as 0.05")
         if self.split_rule not in ("grouped", "random"):
             raise ValueError(f"split_rule={self.split_rule!r} is unknown; choose grouped or random")
-        strategy, has = STRATEGIES[self.strategy_name], self.method in WITH_AUXILIARY
-        if strategy.uses_auxiliary != has:
-            told = f"needs one of {', '.join(WITH_AUXILIARY)}" if strategy.uses_auxiliary else "goes without"
+        strategy = STRATEGIES[self.strategy_name]
+        if strategy.uses_auxiliary != METHODS[self.method].has_auxiliary:
+            fitting = ", ".join(name for name, method in METHODS.items() if method.has_auxiliary)
+            remedy = f"needs one of {fitting}" if strategy.uses_auxiliary else "goes without"
             raise ValueError(
-                f"method={self.method!r} with strategy={self.strategy!r}: the strategy {told} an auxiliary"
+                f"method={self.method!r} with strategy={self.strategy!r}: the strategy {remedy} an auxiliary"
             )
+        for name in dict(self.strategy_options):
+            if name in self._paper_options:
+                raise ValueError(f"strategy_options has {name!r}, which is a setting of the run itself: set {name}=")
+        check_strategy_options(self.strategy_name, dict(self.strategy_options))
         self.config(1)  # the numbers that training checks
 
     @property
     def strategy_name(self) -> str:
         """The strategy that is used, spelled out."""
-        return self.strategy or ("skd" if self.method in WITH_AUXILIARY else "labels")
+        return self.strategy or METHODS[self.method].strategy
+
+    @property
+    def options(self) -> dict[str, float]:
+        """The options that the strategy is made with: the run's alpha and tau where it reads them, and its own."""
+        return {**{name: getattr(self, name) for name in self._paper_options}, **dict(self.strategy_options)}
+
+    @property
+    def _paper_options(self) -> list[str]:
+        return [name for name, option in strategy_options(self.strategy_name).items() if option.paper]
+
+    def settings(self) -> dict[str, object]:
+        """Return every setting as plain numbers, text and mappings, as a record holds them."""
+        return {**asdict(self), "strategy_options": dict(self.strategy_options)}
 
     @property
     def name(self) -> str:
         """File name of the record: readable, with a hash over every setting."""
-        settings = {k: v for k, v in asdict(self).items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
+        settings = {k: v for k, v in self.settings().items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
         method = f"{self.method}-{self.strategy}" if self.strategy else self.method
         return f"{self.dataset}-{self.pair}-{method}-{self.fraction:g}-s{self.seed}-{digest}"

@@ -1,8 +1,6 @@
-"""Questions to a result: what averaged weights, copies, colour modes and few seeds do to it (notebook 06).
+"""Means with intervals, differences with tests, and what copies in the test part do to an accuracy.
 
-The counts of a real set that the notebook shows are made by this command and come with the project::
-
-    python -m dmws_lite.experiments.statistics --data FOLDER --to data/results/critical_facts.json
+The counts that notebook 06 shows of a real set come from ``scripts/count_copies.py``.
 """
 
 from __future__ import annotations
@@ -51,13 +49,13 @@ class Leak:
 
 
 def leak(record: Mapping) -> Leak:
-    """Take a record apart into test images with and without a copy in the training part.
+    """Split a record's test images into those with and those without a copy in the training part.
 
     Raises:
-        ValueError: the record says nothing about single test images.
+        ValueError: the record has no prediction for each test image.
     """
     if not record.get("predicted") or "leaked_at" not in record["split"]:
-        raise ValueError("the record has no predictions or no places of copies; make it again with this version")
+        raise ValueError("the record lacks predictions or the positions of copies; run it again with this version")
     labels, predicted = (np.array(class_numbers(record[key])) for key in ("labels", "predicted"))
     right, copied = labels == predicted, np.zeros(len(labels), bool)
     copied[record["split"]["leaked_at"]] = True
@@ -75,8 +73,8 @@ def leak(record: Mapping) -> Leak:
 def unpaired_difference(first: Summary, second: Summary, confidence: float = 0.95) -> Summary:
     """Return ``first - second`` with Welch's interval, from means and standard deviations alone.
 
-    For published numbers, whose single runs nobody knows. Where both were measured on the same splits,
-    :func:`dmws_lite.experiments.statistics.paired_difference` is the better choice.
+    Use it for published numbers, whose single runs are unknown. Where both were measured on the same splits,
+    :func:`paired_difference` is the better choice.
 
     Returns:
         The difference; its ``n`` is the smaller of the two, its ``sd`` belongs to one difference of single runs.
@@ -99,8 +97,8 @@ def mcnemar(first: Mapping, second: Mapping) -> tuple[int, int, float]:
         second: record of another run on the same split.
 
     Returns:
-        Test images that only the first gets right, those that only the second gets right, and the two-sided p-value of
-        so uneven a count if either were as likely; 1 where there are none.
+        The number of test images that only the first gets right, the number that only the second gets right, and the
+        two-sided p value under the hypothesis that both are equally likely; 1 where the two never differ.
 
     Raises:
         ValueError: the runs had different splits, or a record has no predictions.
@@ -108,7 +106,7 @@ def mcnemar(first: Mapping, second: Mapping) -> tuple[int, int, float]:
     if first["split"]["digest"] != second["split"]["digest"]:
         raise ValueError("the two runs were tested on different images; compare runs of one seed, fraction and rule")
     if not first.get("predicted") or not second.get("predicted"):
-        raise ValueError("a record has no predictions for single images; make it again with this version")
+        raise ValueError("a record has no prediction for each image; run it again with this version")
     labels = first["labels"]
     right = [np.array([p == y for p, y in zip(record["predicted"], labels)]) for record in (first, second)]
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())

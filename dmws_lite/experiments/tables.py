@@ -1,4 +1,4 @@
-"""A small table that a browser, a screen reader, a terminal and a spreadsheet can all read."""
+"""Tables of results, and the one renderer of tables: HTML, Markdown and comma-separated text."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import csv
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .compare import Difference, Group, Record, difference, find, group_records
-from .methods import DATASETS
+from ..images.sets import set_label
+from .compare import INCONCLUSIVE, Difference, Group, Record, difference, find, group_records
 from .statistics import Summary, holm, paired_difference
+
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -40,26 +43,32 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
 
-    def _repr_html_(self) -> str:
+    def to_html(self, name: str = "table") -> str:
+        """Return the table as HTML that screen readers understand and telephones can scroll.
+
+        Args:
+            name: CSS classes of the table. A row whose first cell is a head carries that cell's text as ``data-row``.
+        """
         head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.header)
-        body = "".join(f"<tr>{''.join(_html_cell(cell) for cell in row)}</tr>" for row in self.rows)
+        body = "".join(f"<tr{_row_name(row)}>{''.join(map(_html_cell, row))}</tr>" for row in self.rows)
         notes = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in self.notes)
         title = html.escape(self.title)
         # Wide tables scroll inside their own region, so that a telephone does not scroll the whole page;
         # tabindex lets a keyboard reach that region.
         return (
             f'<div role="region" tabindex="0" aria-label="{title}" style="overflow-x:auto">'
-            f'<table class="table" style="font-size:0.85em"><caption style="caption-side:top">{title}</caption>'
+            f'<table class="{name}" style="font-size:0.85em"><caption style="caption-side:top">{title}</caption>'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{notes}"
         )
 
+    _repr_html_ = to_html
+
     def _repr_markdown_(self) -> str:
-        lines = [f"**{self.title}**", "", _markdown_row(self.header), _markdown_row(["---"] * len(self.header))]
-        for row in self.rows:
-            texts = []
-            for cell in row:
-                texts += [f"**{cell.text}**" if cell.strong else cell.text] + [""] * (cell.span - 1)
-            lines.append(_markdown_row(texts))
+        rows = [
+            [text for c in row for text in [f"**{c.text}**" if c.strong else c.text] + [""] * (c.span - 1)]
+            for row in self.rows
+        ]
+        lines = [f"**{self.title}**", "", *markdown_table(self.header, rows)]
         for note in self.notes:
             lines += ["", note]
         return "\n".join(lines) + "\n"
@@ -76,6 +85,10 @@ class Table:
         return stream.getvalue()
 
 
+def _row_name(row: Sequence[Cell]) -> str:
+    return f' data-row="{html.escape(row[0].text)}"' if row and row[0].head else ""
+
+
 def _html_cell(cell: Cell) -> str:
     text = html.escape(cell.text)
     span = f' colspan="{cell.span}"' if cell.span > 1 else ""
@@ -87,8 +100,20 @@ def _html_cell(cell: Cell) -> str:
     return f"<td{span}{style}>{text}</td>"
 
 
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[int] = ()) -> list[str]:
+    """Return a Markdown table, one line per row.
+
+    Args:
+        header: column names.
+        rows: cells, each row as wide as the header.
+        right: numbers of the columns that are aligned to the right.
+    """
+    dashes = ["---:" if number in right else "---" for number in range(len(header))]
+    return [_markdown_row(header), _markdown_row(dashes), *(_markdown_row(list(map(str, row))) for row in rows)]
+
+
 def _markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(text.replace("|", r"\|") for text in texts) + " |"
+    return "| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", text) for text in texts) + " |"
 
 
 def _columns(groups: Sequence[Group]) -> list[dict[str, object]]:
@@ -101,8 +126,8 @@ def _columns(groups: Sequence[Group]) -> list[dict[str, object]]:
 
 
 def task_label(task: Mapping[str, object], others: Sequence[Mapping[str, object]] = ()) -> str:
-    """Name a task: data set and fraction, and whatever else tells it from the others."""
-    words = [DATASETS.get(task["dataset"], str(task["dataset"])), f"{task['fraction']:.0%}"]
+    """Name a task: data set and fraction, and whatever else sets it apart from the others."""
+    words = [set_label(str(task["dataset"]), task.get("classes")), f"{task['fraction']:.0%}"]
     differs = {name for name in task if len({str(o[name]) for o in others}) > 1}
     if "pair" in differs:
         words.append(str(task["pair"]))
@@ -117,7 +142,7 @@ def task_label(task: Mapping[str, object], others: Sequence[Mapping[str, object]
 def result_table(records: Sequence[Record], title: str, metric: str = "accuracy") -> Table:
     """Return mean ± sd over seeds: one row per variant, one column per task; the best mean of a column is strong.
 
-    Strong is the highest mean, which is not the same as a difference that is told apart: see :func:`difference_table`.
+    Strong is the highest mean, which is not the same as a conclusive difference: see :func:`difference_table`.
     """
     groups = group_records(records)
     tasks = _columns(groups)
@@ -134,7 +159,7 @@ def result_table(records: Sequence[Record], title: str, metric: str = "accuracy"
         for task in tasks:
             group = cells.get((key, repr(task)))
             if group is None:
-                row.append(Cell("not measured"))
+                row.append(Cell(NOT_MEASURED))
                 continue
             s = group.summary(metric)
             row.append(Cell(spread_text(s), strong=s.mean == best.get(repr(task)) and len(keys) > 1))
@@ -142,7 +167,7 @@ def result_table(records: Sequence[Record], title: str, metric: str = "accuracy"
     header = ("Variant", *(task_label(task, tasks) for task in tasks))
     notes = (
         f"Test {metric.replace('_', ' ')}, mean ± sample sd over n seeds; bold is the highest mean of a student in its "
-        "column, whether or not it can be told from the next.",
+        "column, even where its difference to the next is inconclusive.",
     )
     return Table(title, header, tuple(rows), notes)
 
@@ -171,10 +196,10 @@ def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]]
     tasks = _columns(groups)
     found: list[tuple[str, Difference]] = []
     for task in tasks:
-        mine = {g.key: g for g in groups if g.task == task}
-        wanted = [(key, pairs) for key in mine if key != pairs] if isinstance(pairs, str) else pairs
+        by_key = {g.key: g for g in groups if g.task == task}
+        wanted = [(key, pairs) for key in by_key if key != pairs] if isinstance(pairs, str) else pairs
         for first, second in wanted:
-            if first in mine and second in mine and (d := difference(mine[first], mine[second])):
+            if first in by_key and second in by_key and (d := difference(by_key[first], by_key[second])):
                 found.append((task_label(task, tasks), d))
     adjusted = holm([d.p for _, d in found])
     rows = [
@@ -192,7 +217,7 @@ def difference_table(records: Sequence[Record], pairs: Sequence[tuple[str, str]]
     notes = (
         "Mean difference of test accuracy on the same splits with its 95% t interval over seeds, which is not adjusted "
         f"for the number of rows. The p value is adjusted for the rows of this table (paired t test, Holm, {tests} "
-        "comparisons). The last column repeats whether the interval contains 0.",
+        "comparisons). The last column says on which side of 0 the interval lies.",
     )
     header = ("Task", "Difference", "Mean and 95% interval", "Seeds", "Adjusted p", "First is")
     return Table(title, header, tuple(rows), notes)
@@ -213,17 +238,17 @@ def all_differences(
     groups = group_records(records)
     found: dict[tuple[str, str], list[Difference]] = {pair: [] for pair in pairs}
     for task in _columns(groups):
-        mine = {g.key: g for g in groups if g.task == task}
+        by_key = {g.key: g for g in groups if g.task == task}
         for first, second in pairs:
-            if first in mine and second in mine:
-                d = difference(mine[first], mine[second])
+            if first in by_key and second in by_key:
+                d = difference(by_key[first], by_key[second])
                 if d is not None and d.summary.n > 1:
                     found[first, second].append(d)
     return found
 
 
 def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, str]], title: str) -> Table:
-    """Count, over all tasks, what the intervals of a difference say: one row per question.
+    """Count how often the intervals of a difference were higher, lower or inconclusive: one row per question.
 
     Args:
         records: the runs.
@@ -235,12 +260,12 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
     adjusted = holm([d.p for _, d in everything])
     rows = []
     for text, pair in questions.items():
-        mine = [(d, p) for (other, d), p in zip(everything, adjusted) if other == pair]
-        counts = [sum(d.verdict == verdict for d, _ in mine) for verdict in ("higher", "lower", "not told apart")]
-        means = [d.summary.mean for d, _ in mine]
-        spread = f"{min(means):+.3f} to {max(means):+.3f}" if means else "not measured"
-        sure = sum(p < 0.05 for _, p in mine)
-        cells = [Cell(text, head=True), Cell(" − ".join(pair)), Cell(str(len(mine))), *(Cell(str(c)) for c in counts)]
+        asked = [(d, p) for (other, d), p in zip(everything, adjusted) if other == pair]
+        counts = [sum(d.verdict == verdict for d, _ in asked) for verdict in ("higher", "lower", INCONCLUSIVE)]
+        means = [d.summary.mean for d, _ in asked]
+        spread = f"{min(means):+.3f} to {max(means):+.3f}" if means else NOT_MEASURED
+        sure = sum(p < 0.05 for _, p in asked)
+        cells = [Cell(text, head=True), Cell(" − ".join(pair)), Cell(str(len(asked))), *(Cell(str(c)) for c in counts)]
         rows.append((*cells, Cell(spread), Cell(str(sure))))
     header = (
         "Question",
@@ -248,14 +273,14 @@ def tally_table(records: Sequence[Record], questions: Mapping[str, tuple[str, st
         "Tasks",
         "Higher",
         "Lower",
-        "Not told apart",
+        "Inconclusive",
         "Mean differences",
         "Adjusted p < 0.05",
     )
     notes = (
         "A task is a data set, a pair, a labelled share and a number of steps. Higher and lower: the 95% interval over "
-        f"seeds excludes 0. The last column counts what is left after Holm's adjustment for all {len(everything)} "
-        "comparisons here. With so few seeds hardly any effect can pass it, so a 0 there is no evidence of no effect.",
+        f"seeds excludes 0. The last column counts what remains after Holm's adjustment for {len(everything)} "
+        "comparisons. With so few seeds hardly any effect can pass it, so a 0 there does not rule an effect out.",
     )
     return Table(title, header, tuple(rows), notes)
 
@@ -295,7 +320,7 @@ def change_table(
                 *means,
                 Cell(interval_text(change)),
             ]
-            rows.append((*row, Cell({"higher": "up", "lower": "down"}.get(d.verdict, "not told apart from none"))))
+            rows.append((*row, Cell({"higher": "up", "lower": "down"}.get(d.verdict, INCONCLUSIVE))))
     header = ("Task", "Difference", "Before", "After", "Change and 95% interval", "Change")
     notes = ("Change of a paired difference, itself paired by seed, with its 95% t interval, not adjusted.",)
     return Table(title, header, tuple(rows), notes)

@@ -1,4 +1,4 @@
-"""Figures from records: nothing is trained and nothing typed in. They look like those of :mod:`dmws_lite.figures.arrays`."""
+"""Figures from records: nothing is trained and no number is typed in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..experiments.compare import Group, Record, find, group_records
-from ..experiments.methods import DATASETS
+from ..experiments.methods import METHODS
+from ..images.sets import set_label
 from ..teachers.pairs import PAIRS
 from . import style
 
@@ -21,8 +22,8 @@ def fraction_curves(records: Sequence[Record], dataset: str, methods: Sequence[s
     Args:
         records: runs of one pair on this data set, several fractions.
         dataset: which data set.
-        methods: short names of the variants, see :meth:`dmws_lite.experiments.compare.Variant.key`; all without changed numbers
-            when left out.
+        methods: short names of the variants, see :meth:`dmws_lite.experiments.compare.Variant.key`; all without changed
+            numbers when left out.
 
     Raises:
         ValueError: there is no record of this data set.
@@ -30,7 +31,7 @@ def fraction_curves(records: Sequence[Record], dataset: str, methods: Sequence[s
     groups = [g for g in group_records(records) if g.task["dataset"] == dataset]
     if not groups:
         raise ValueError(f"there is no record of {dataset!r}; choose one of {sorted({r['dataset'] for r in records})}")
-    methods = methods or [m for m in style.METHODS if any(g.key == m for g in groups)]
+    methods = methods or [m for m in METHODS if any(g.key == m for g in groups)]
     fractions = sorted({g.task["fraction"] for g in groups})
     figure, ax = style.new_figure(width=7.0, height=3.8)
     for place, method in enumerate(methods):
@@ -49,7 +50,7 @@ def fraction_curves(records: Sequence[Record], dataset: str, methods: Sequence[s
     ax.set_xticks(range(len(fractions)), ticks)
     n = sorted({len(g.by_seed) for g in groups if g.key in methods})
     seeds = f"{n[0]} seeds" if len(n) == 1 else f"{n[0]} to {n[-1]} seeds"
-    ax.set(title=f"{DATASETS.get(dataset, dataset)}: mean and 95% interval, {seeds}")
+    ax.set(title=f"{set_label(dataset, groups[0].task['classes'])}: mean and 95% interval, {seeds}")
     ax.set(xlabel="labelled share of the training part", ylabel="test accuracy (share of images)")
     ax.legend(ncols=2, loc="best")
     return figure
@@ -102,7 +103,7 @@ def sensitivity(records: Sequence[Record], names: Sequence[str] = ("alpha", "bet
     axes[0, 0].set(ylabel="test accuracy (share of images)")
     axes[0, 0].legend(loc="lower right", fontsize=8)
     seeds = len(centre.by_seed)
-    where = f"{DATASETS.get(task['dataset'], task['dataset'])}, {task['fraction']:.0%}, {task['pair']}"
+    where = f"{set_label(task['dataset'], task['classes'])}, {task['fraction']:.0%}, {task['pair']}"
     figure.suptitle(
         f"{where}: line mean, band worst to best of {seeds} seeds", x=0.01, ha="left", weight="bold", size=11
     )

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
+import functools
+from collections.abc import Callable
 
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#6B6B6B",
-)
+import matplotlib
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.projections import register_projection
+
+from ..experiments.methods import METHODS
+
+# Okabe and Ito's colours, distinguishable with any colour vision. Main is blue and the auxiliary orange wherever both
+# appear.
+PALETTE = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "red": "#D55E00",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "yellow": "#F0E442",
+    "grey": "#6B6B6B",
+    "black": "#000000",
+}
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY, BLACK = PALETTE.values()
 
 COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-
-# Main is blue and the auxiliary orange wherever both appear; the methods follow the paper's order.
-METHODS = {
-    "ours": ("ours: dual + SKD", BLUE, "o"),
-    "ours_swap": ("ours, roles swapped", SKY, "P"),
-    "same_start": ("same start + SKD", PURPLE, "v"),
-    "cm1": ("CM1: one selection", GREEN, "^"),
-    "cm2": ("CM2: timm default", RED, "D"),
-    "cm3": ("CM3: Xavier", GREY, "s"),
-    "cm4": ("CM4: Kaiming", ORANGE, "X"),
-    "teacher": ("whole teacher, fine-tuned", "#000000", "*"),
-}
 
 STYLE = {
     "figure.dpi": 110,
@@ -54,18 +54,47 @@ STYLE = {
     "font.size": 10,
 }
 
-# Once, when this module is imported: matplotlib reads half of these when a figure is made and half when a title or a
-# legend is added later, so a context around the making alone would lose the second half.
-plt.rcParams.update(STYLE)
+
+def _styled(name: str) -> Callable:
+    original = getattr(Axes, name)
+
+    @functools.wraps(original)
+    def method(self: Axes, *args: object, **options: object) -> object:
+        with matplotlib.rc_context(STYLE):
+            return original(self, *args, **options)
+
+    return method
+
+
+class BookAxes(Axes):
+    """Axes that keep the style of the book whenever something is added to them.
+
+    Matplotlib reads some of its settings when a figure is made and others when a line, a title or a legend is added.
+    Changing the settings for good would restyle the reader's own figures, so these axes bring them along.
+    """
+
+    name = "dmws_lite"
+
+    for _name in ("annotate", "axhline", "axvline", "errorbar", "grid", "hist", "legend", "plot", "set_title",
+                  "set_xlabel", "set_xticks", "set_ylabel", "set_yticks", "step", "text"):  # fmt: skip
+        locals()[_name] = _styled(_name)
+    del _name
+
+
+register_projection(BookAxes)
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = 7.0, height: float = 3.2, **options: object):
     """Return ``(figure, axes)`` in the style of the book; sizes in inches, for the whole figure."""
-    figure, axes = plt.subplots(rows, columns, figsize=(width, height), **options)
+    with matplotlib.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(width, height), subplot_kw={"projection": BookAxes.name}, **options
+        )
     plt.close(figure)  # a returned figure is shown by the notebook once; left open it would be shown twice
     return figure, axes
 
 
 def method_style(method: str) -> tuple[str, str, str]:
     """Return label, colour and marker of a method; unknown names get grey and their own name."""
-    return METHODS.get(method, (method, GREY, "o"))
+    known = METHODS.get(method)
+    return (method, GREY, "o") if known is None else (known.label, PALETTE[known.colour], known.marker)

@@ -8,8 +8,9 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from .sets import DataSet
 
 _PART_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
@@ -22,51 +23,6 @@ _SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin"})
 _MASK_STEM = re.compile(r"^(?P<stem>.+?)[_-]masks?(?:[_-]?\d+)?$", re.IGNORECASE)
 
 _DEPTH = 4  # how far below root a Kaggle set is looked for
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How one Kaggle data set lies on disk."""
-
-    title: str
-    slug: str  # Kaggle owner/name
-    folder: str  # name of the folder inside the download, or of the data set
-    classes: tuple[str, ...]
-    parts: tuple[str, ...] = ()  # a level above the classes
-    picture: str = ""  # the layout in words, for the error message
-
-
-LAYOUTS: dict[str, _Layout] = {
-    "xray": _Layout(
-        "chest X-ray",
-        "tawsifurrahman/covid19-radiography-database",
-        "COVID-19_Radiography_Dataset",
-        ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"),
-        picture="COVID-19_Radiography_Dataset/{COVID,Lung_Opacity,Normal,Viral Pneumonia}/images/*.png",
-    ),
-    "ct": _Layout(
-        "lung CT",
-        "maedemaftouni/large-covid19-ct-slice-dataset",
-        "curated_data",
-        ("1NonCOVID", "2COVID", "3CAP"),
-        picture="curated_data/curated_data/{1NonCOVID,2COVID,3CAP}/*.png",
-    ),
-    "mri": _Layout(
-        "brain MRI",
-        "masoudnickparvar/brain-tumor-mri-dataset",
-        "brain-tumor-mri-dataset",
-        ("glioma", "meningioma", "notumor", "pituitary"),
-        parts=("Training", "Testing"),
-        picture="{Training,Testing}/{glioma,meningioma,notumor,pituitary}/*.jpg",
-    ),
-    "sarscov2": _Layout(
-        "SARS-CoV-2 CT",
-        "plameneduardo/sarscov2-ctscan-dataset",
-        "sarscov2-ctscan-dataset",
-        ("COVID", "non-COVID"),
-        picture="{COVID,non-COVID}/*.png",
-    ),
-}
 
 
 def plain_tree(base: Path, parts: str | Sequence[str] | None) -> tuple[dict[str, list[Path]], list[str]]:
@@ -112,17 +68,30 @@ def _class_folders(parents: Iterable[Path]) -> dict[str, list[Path]]:
 
 
 def kaggle_tree(
-    source: str, root: Path, parts: str | Sequence[str] | None
+    data_set: DataSet, root: Path, parts: str | Sequence[str] | None
 ) -> tuple[Path, dict[str, list[Path]], list[str]]:
-    """Find the layout at ``root`` or up to four levels below it, the shallowest first."""
-    layout = LAYOUTS[source]
+    """Find a set's layout at ``root`` or up to four levels below it, the shallowest first.
+
+    Args:
+        data_set: one with a layout.
+        root: where to look.
+        parts: which of the set's parts; ``None`` or ``"pool"`` for all.
+
+    Returns:
+        The folder of the set, class -> folders, and sentences on what was read.
+
+    Raises:
+        FileNotFoundError: the layout is not there; the message says how to get the set.
+        ValueError: it is there several times, or has no such part.
+    """
+    layout, classes = data_set.layout, data_set.classes
     level, seen = [root], 0
     for _ in range(_DEPTH + 1):
-        matches = [(folder, found) for folder in level if (found := _match(folder, layout))]
+        matches = [(folder, found) for folder in level if (found := _match(folder, data_set))]
         named = [match for match in matches if match[0].name.lower() == layout.folder.lower()]
         if len(matches) > 1 and len(named) != 1:
             raise ValueError(
-                f"{root} holds several folders with the {layout.title} layout "
+                f"{root} holds several folders with the {data_set.title} layout "
                 f"({', '.join(str(folder) for folder, _ in matches)}); pass one of them as root"
             )
         if matches:
@@ -136,8 +105,8 @@ def kaggle_tree(
         zipped = sorted(path.name for path in root.glob("*.zip"))
         hint = f"there is {zipped[0]}: unzip it first; otherwise " if zipped else ""
         raise FileNotFoundError(
-            f"no {layout.title} set at or up to {_DEPTH} levels below {root}: looked for {layout.picture}; {hint}"
-            f"{how_to_get(layout)}"
+            f"no {data_set.title} set at or up to {_DEPTH} levels below {root}: looked for {layout.picture}; {hint}"
+            f"{how_to_get(data_set)}"
         )
 
     notes: list[str] = []
@@ -158,22 +127,22 @@ def kaggle_tree(
     for part in wanted:
         for title, folder in found[part].items():
             tree.setdefault(title, []).append(folder)
-    absent = [title for title in layout.classes if title not in tree]
+    absent = [title for title in classes if title not in tree]
     if absent:
-        notes.append(f"{len(tree)} of {len(layout.classes)} classes: {', '.join(absent)} missing on disk")
+        notes.append(f"{len(tree)} of {len(classes)} classes: {', '.join(absent)} missing on disk")
         warnings.warn(f"{base} lacks the class folders {', '.join(absent)}; {len(tree)} classes are read", stacklevel=3)
     return base, tree, notes
 
 
-def _match(folder: Path, layout: _Layout) -> dict[str, dict[str, Path]]:
+def _match(folder: Path, data_set: DataSet) -> dict[str, dict[str, Path]]:
     """Return part -> class -> folder when ``folder`` has at least two of the classes (part ``""``: no such level)."""
 
     def classes_in(parent: Path) -> dict[str, Path]:
         children = {child.name.lower(): child for child in _folders(parent)}
-        return {title: children[title.lower()] for title in layout.classes if title.lower() in children}
+        return {title: children[title.lower()] for title in data_set.classes if title.lower() in children}
 
     children = {child.name.lower(): child for child in _folders(folder)}
-    found = {part: classes_in(children[part.lower()]) for part in layout.parts if part.lower() in children}
+    found = {part: classes_in(children[part.lower()]) for part in data_set.layout.parts if part.lower() in children}
     found = {part: classes for part, classes in found.items() if len(classes) >= 2}
     if found:
         return found
@@ -181,21 +150,23 @@ def _match(folder: Path, layout: _Layout) -> dict[str, dict[str, Path]]:
     return {"": direct} if len(direct) >= 2 else {}
 
 
-def how_to_get(layout: _Layout) -> str:
+def how_to_get(data_set: DataSet) -> str:
+    """Say where a set can be downloaded, as the remedy of a message."""
+    slug = data_set.layout.slug
     return (
-        f"get it with `kaggle datasets download -d {layout.slug} --unzip -p data` or "
-        f"kagglehub.dataset_download({layout.slug!r}) (https://www.kaggle.com/datasets/{layout.slug}) and pass that "
+        f"get it with `kaggle datasets download -d {slug} --unzip -p data` or "
+        f"kagglehub.dataset_download({slug!r}) (https://www.kaggle.com/datasets/{slug}) and pass that "
         "folder as root"
     )
 
 
-def existing_folder(root: str | os.PathLike[str], layout: _Layout | None = None) -> Path:
+def existing_folder(root: str | os.PathLike[str], data_set: DataSet | None = None) -> Path:
     folder = Path(root).expanduser()
     if folder.is_dir():
         return folder
     what = "is a file, not a folder" if folder.exists() else "does not exist"
     raise FileNotFoundError(
-        f"{folder} {what}; {how_to_get(layout) if layout else 'pass the folder of your images as root'}"
+        f"{folder} {what}; {how_to_get(data_set) if data_set else 'pass the folder of your images as root'}"
     )
 
 

@@ -21,7 +21,6 @@ from pathlib import Path
 import torch
 
 from .class_folders import (
-    LAYOUTS,
     existing_folder,
     how_to_get,
     image_files,
@@ -35,8 +34,7 @@ from .dataset import Images, check_seed, count_words, draw_per_class, is_integer
 from .decode import COLOURS, FITS, Decoded, read_all, read_file, readable_formats
 from .medmnist import load_medmnist
 from .phantoms import make_phantoms
-
-PHANTOMS = ("phantom-xray", "phantom-ct", "phantom-mri")
+from .sets import SETS, DataSet, ReadOptions
 
 
 def load_images(
@@ -107,104 +105,74 @@ def load_images(
         RuntimeError: a MedMNIST download failed or its file is damaged.
         MemoryError: the tensor would not fit in this machine's memory.
     """
-    _check_options(size, colour, fit, n, seed, limit, workers)
-    if source in PHANTOMS:
-        refuse_parts(source, parts)
-        return _load_phantoms(source, size, colour, n, seed, limit, progress)
+    options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
+    _check_options(options)
     if source.startswith("medmnist:"):
-        return load_medmnist(source, root, size, colour, fit, parts, seed, limit, workers, progress)
+        return load_medmnist(source, root, options)
     if source == "folder":
         if root is None:
             raise ValueError("source 'folder' needs root=, the folder that holds one folder per class")
         base = existing_folder(root)
-        tree, notes = plain_tree(base, parts)
-        name = f"folder:{printable(base.resolve().name)}"
-    elif source in LAYOUTS:
-        layout = LAYOUTS[source]
-        if root is None:
-            raise ValueError(
-                f"source {source!r} needs root=, the folder of the {layout.title} set; {how_to_get(layout)}"
-            )
-        if not layout.parts:
-            refuse_parts(source, parts)
-        base, tree, notes = kaggle_tree(source, existing_folder(root, layout), parts)
-        name = source
-    else:
+        return _load_tree(f"folder:{printable(base.resolve().name)}", base, *plain_tree(base, parts), options)
+    if source not in SETS:
         raise ValueError(
-            f"source {source!r} is unknown; use one of {', '.join((*PHANTOMS, 'folder', *LAYOUTS))} or "
-            "'medmnist:<flag>' (for your own images: load_images('folder', root=...))"
+            f"source {source!r} is unknown; use one of {', '.join(('folder', *SETS))} or 'medmnist:<flag>' (for your "
+            "own images: load_images('folder', root=...))"
         )
-    return _load_tree(name, base, tree, notes, size, colour, fit, seed, limit, workers, progress)
+    data_set = SETS[source]
+    if data_set.loader is not None:
+        return data_set.loader(root, options)
+    if data_set.phantom:
+        refuse_parts(source, parts)
+        return _load_phantoms(data_set, options)
+    if root is None:
+        raise ValueError(
+            f"source {source!r} needs root=, the folder of the {data_set.title} set; {how_to_get(data_set)}"
+        )
+    if not data_set.layout.parts:
+        refuse_parts(source, parts)
+    return _load_tree(source, *kaggle_tree(data_set, existing_folder(root, data_set), parts), options)
 
 
-def _load_phantoms(source: str, size: int, colour: str, n: int, seed: int, limit: int | None, progress: bool) -> Images:
-    pixels, labels, classes = make_phantoms(source.removeprefix("phantom-"), n, size=size, seed=seed, progress=progress)
-    if limit is not None:
-        keep = draw_per_class(labels.tolist(), len(classes), limit, seed)
+def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
+    pixels, labels, classes = make_phantoms(
+        data_set.phantom, options.n, size=options.size, seed=options.seed, progress=options.progress
+    )
+    if options.limit is not None:
+        keep = draw_per_class(labels.tolist(), len(classes), options.limit, options.seed)
         pixels, labels = pixels[keep], labels[keep]
     digests = pixel_digests(pixels)
-    if colour == "rgb":
+    if options.colour == "rgb":
         pixels = pixels.unsqueeze(1).repeat(1, 3, 1, 1)
-    return Images(
-        pixels,
-        labels,
-        tuple(classes),
-        source,
-        digests,
-        notes=("generated images, not patients", f"generator seed {seed}"),
-    )
+    notes = ("generated images, not patients", f"generator seed {options.seed}")
+    return Images(pixels, labels, tuple(classes), data_set.name, digests, notes=notes)
 
 
-def _load_tree(
-    name: str,
-    base: Path,
-    tree: dict[str, list[Path]],
-    notes: list[str],
-    size: int,
-    colour: str,
-    fit: str,
-    seed: int,
-    limit: int | None,
-    workers: int | None,
-    progress: bool,
-) -> Images:
+def _load_tree(name: str, base: Path, tree: dict[str, list[Path]], notes: list[str], options: ReadOptions) -> Images:
     """Read a mapping class -> folders."""
     classes = tuple(sorted(tree))
     suffixes, formats = readable_formats()
-    ignored: Counter[str] = Counter()
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, title in enumerate(classes):
-        here: Counter[str] = Counter()
-        found = [path for folder in tree[title] for path in image_files(folder, suffixes, here)]
-        if not found:
-            where = " and ".join(str(folder) for folder in tree[title])
-            seen = f" (passed over: {count_words(here)})" if here else ""
-            dicom = {".dcm", ".nii", ".gz", ".nrrd", ".mha"} & set(here)
-            remedy = "convert DICOM or NIfTI slices to PNG first" if dicom else "put images there or remove the folder"
-            raise ValueError(f"class {printable(title)!r} has no image in {printable(where)}{seen}; {remedy}")
-        found.sort(key=lambda path: relative_name(path, base))
-        ignored += here
-        paths += found
-        labels += [label] * len(found)
-    if limit is not None:
-        keep = draw_per_class(labels, len(classes), limit, seed)
+    paths, labels, ignored = _listed(base, tree, classes, suffixes)
+    if options.limit is not None:
+        keep = draw_per_class(labels, len(classes), options.limit, options.seed)
         paths, labels = [paths[i] for i in keep], [labels[i] for i in keep]
     names = [relative_name(path, base) for path in paths]
 
     def job(index: int) -> Decoded:
-        return read_file(paths[index], size, colour, fit, formats)
+        return read_file(paths[index], options.size, options.colour, options.fit, formats)
 
-    pixels, reads, failed = read_all(len(paths), job, size, colour, workers, progress, f"reading {name}")
+    pixels, reads, failed = read_all(
+        len(paths), job, options.size, options.colour, options.workers, options.progress, f"reading {name}"
+    )
     kept = [i for i in range(len(paths)) if i not in failed]
     skipped = tuple((names[i], failed[i]) for i in sorted(failed))
     labels_kept = [labels[i] for i in kept]
     for label, title in enumerate(classes):
         if label not in labels_kept:
-            own = [(names[i], failed[i]) for i in sorted(failed) if labels[i] == label]
+            damaged = [(names[i], failed[i]) for i in sorted(failed) if labels[i] == label]
             raise ValueError(
-                f"class {printable(title)!r} has no readable image, all {len(own)} files are damaged: "
-                f"{name_some(own)}; replace them or remove the folder"
+                f"class {printable(title)!r} has no readable image, all {len(damaged)} files are damaged: "
+                f"{name_some(damaged)}; replace them or remove the folder"
             )
     if skipped:
         warnings.warn(
@@ -212,19 +180,6 @@ def _load_tree(
             "of them are in Images.skipped",
             stacklevel=3,
         )
-    if ignored:
-        notes = [
-            *notes,
-            f"passed over {sum(ignored.values()):,} files that are no images to read: {count_words(ignored)}",
-        ]
-    deep = sum(read.deep for read in reads)
-    if deep:
-        notes = [*notes, f"{deep:,} files of more than 8 bits were scaled from their own minimum and maximum"]
-    frames = sum(read.frames for read in reads)
-    if frames:
-        notes = [*notes, f"{frames:,} files hold several frames, of which the first was read"]
-    if limit is not None:
-        notes = [*notes, f"at most {limit:,} images of each class were read (seed {seed})"]
     return Images(
         pixels,
         torch.tensor(labels_kept, dtype=torch.int64),
@@ -234,11 +189,53 @@ def _load_tree(
         tuple(names[i] for i in kept),
         skipped,
         tuple(read.mode for read in reads),
-        tuple(notes),
+        (*notes, *_reading_notes(ignored, reads, options)),
     )
 
 
-def _check_options(size: int, colour: str, fit: str, n: int, seed: int, limit: int | None, workers: int | None) -> None:
+def _listed(
+    base: Path, tree: dict[str, list[Path]], classes: Sequence[str], suffixes: frozenset[str]
+) -> tuple[list[Path], list[int], Counter[str]]:
+    """Return the files of all classes in order, their labels, and what was passed over.
+
+    Raises:
+        ValueError: a class has no image.
+    """
+    ignored: Counter[str] = Counter()
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, title in enumerate(classes):
+        passed_over: Counter[str] = Counter()
+        images = [path for folder in tree[title] for path in image_files(folder, suffixes, passed_over)]
+        if not images:
+            where = " and ".join(str(folder) for folder in tree[title])
+            others = f" (passed over: {count_words(passed_over)})" if passed_over else ""
+            dicom = {".dcm", ".nii", ".gz", ".nrrd", ".mha"} & set(passed_over)
+            remedy = "convert DICOM or NIfTI slices to PNG first" if dicom else "put images there or remove the folder"
+            raise ValueError(f"class {printable(title)!r} has no image in {printable(where)}{others}; {remedy}")
+        images.sort(key=lambda path: relative_name(path, base))
+        ignored += passed_over
+        paths += images
+        labels += [label] * len(images)
+    return paths, labels, ignored
+
+
+def _reading_notes(ignored: Counter[str], reads: Sequence[Decoded], options: ReadOptions) -> list[str]:
+    notes = []
+    if ignored:
+        notes.append(f"passed over {sum(ignored.values()):,} files that are no images to read: {count_words(ignored)}")
+    if deep := sum(read.deep for read in reads):
+        notes.append(f"{deep:,} files of more than 8 bits were scaled from their own minimum and maximum")
+    if frames := sum(read.frames for read in reads):
+        notes.append(f"{frames:,} files hold several frames, of which the first was read")
+    if options.limit is not None:
+        notes.append(f"at most {options.limit:,} images of each class were read (seed {options.seed})")
+    return notes
+
+
+def _check_options(options: ReadOptions) -> None:
+    size, colour, fit = options.size, options.colour, options.fit
+    n, seed, limit, workers = options.n, options.seed, options.limit, options.workers
     if not (is_integer(size) and 8 <= size <= 2048):
         raise ValueError(f"size is {size!r}, but must be an integer from 8 to 2048 (pixels of one side)")
     if colour not in COLOURS:

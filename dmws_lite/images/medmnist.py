@@ -15,21 +15,52 @@ from PIL import Image
 from .class_folders import wanted_parts
 from .dataset import Images, digest_of, draw_per_class
 from .decode import Decoded, finish_picture, read_all
+from .sets import ReadOptions
 
 
-def load_medmnist(
-    source: str,
-    root: str | os.PathLike[str] | None,
-    size: int,
-    colour: str,
-    fit: str,
-    parts: str | Sequence[str] | None,
-    seed: int,
-    limit: int | None,
-    workers: int | None,
-    progress: bool,
-) -> Images:
-    """Read train, val and test of one MedMNIST file; the part stays visible in ``files`` (``"train/17"``)."""
+def load_medmnist(source: str, root: str | os.PathLike[str] | None, options: ReadOptions) -> Images:
+    """Read train, val and test of one MedMNIST file; the part stays visible in ``files`` (``"train/17"``).
+
+    Args:
+        source: ``"medmnist:<flag>"``, with ``_64``, ``_128`` or ``_224`` for larger images.
+        root: folder of the ``.npz`` file; ``None`` for the package's own.
+        options: how to read it.
+
+    Raises:
+        ImportError: the package ``medmnist`` is missing.
+        ValueError: there is no such two-dimensional set with one label per image, or no such size or part.
+        RuntimeError: the download failed, or the file is damaged.
+    """
+    flag, stored, info = _checked(source)
+    suffix = "" if stored in ("", "28") else f"_{stored}"
+    wanted = wanted_parts(("train", "val", "test"), options.parts, f"MedMNIST {flag}")
+    images, labels, files = _arrays(_file(root, flag, stored, suffix, info), wanted, info[f"url{suffix}"])
+    if options.limit is not None:
+        keep = draw_per_class(labels, len(info["label"]), options.limit, options.seed)
+        images, labels, files = ([column[i] for i in keep] for column in (images, labels, files))
+
+    def job(index: int) -> Decoded:
+        picture = Image.fromarray(images[index])
+        array = finish_picture(picture, options.size, options.colour, options.fit)
+        return Decoded(array, digest_of(images[index]), picture.mode)
+
+    pixels, reads, _ = read_all(
+        len(images), job, options.size, options.colour, options.workers, options.progress, f"reading {flag}"
+    )
+    return Images(
+        pixels,
+        torch.tensor(labels, dtype=torch.int64),
+        tuple(info["label"][str(i)] for i in range(len(info["label"]))),
+        source,
+        tuple(read.digest for read in reads),
+        tuple(files),
+        modes=tuple(read.mode for read in reads),
+        notes=(f"MedMNIST {flag}{suffix}, parts pooled: {', '.join(wanted)}; licence {info['license']}",),
+    )
+
+
+def _checked(source: str) -> tuple[str, str, dict]:
+    """Return the flag, the stored size as text, and what the package says of the set."""
     try:
         import medmnist
     except ImportError as error:
@@ -51,8 +82,12 @@ def load_medmnist(
             f"MedMNIST stores 28, 64, 128 or 224 pixels, not {stored!r}; write 'medmnist:{flag}' (28) or "
             f"'medmnist:{flag}_64'"
         )
-    suffix = "" if stored in ("", "28") else f"_{stored}"
-    wanted = wanted_parts(("train", "val", "test"), parts, f"MedMNIST {flag}")
+    return flag, stored, info
+
+
+def _file(root: str | os.PathLike[str] | None, flag: str, stored: str, suffix: str, info: dict) -> Path:
+    """Return the set's file, downloaded by the package where it is missing."""
+    import medmnist
 
     folder = Path(root if root is not None else (medmnist.info.DEFAULT_ROOT or "medmnist")).expanduser()
     path = folder / f"{flag}{suffix}.npz"
@@ -68,6 +103,11 @@ def load_medmnist(
                 f"{path.name} could not be downloaded; on a computer with internet access get {info[f'url{suffix}']} "
                 f"and place it at {path}"
             ) from error
+    return path
+
+
+def _arrays(path: Path, wanted: Sequence[str], url: str) -> tuple[list[np.ndarray], list[int], list[str]]:
+    """Return images, labels and names of the wanted parts."""
     images: list[np.ndarray] = []
     labels: list[int] = []
     files: list[str] = []
@@ -80,26 +120,6 @@ def load_medmnist(
                 files.extend(f"{part}/{i}" for i in range(len(pictures)))
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise RuntimeError(
-            f"{path} is damaged or not a MedMNIST file ({error}); delete it and load it again, or get "
-            f"{info[f'url{suffix}']}"
+            f"{path} is damaged or not a MedMNIST file ({error}); delete it and load it again, or get {url}"
         ) from error
-    if limit is not None:
-        keep = draw_per_class(labels, len(info["label"]), limit, seed)
-        images, labels, files = ([column[i] for i in keep] for column in (images, labels, files))
-
-    def job(index: int) -> Decoded:
-        picture = Image.fromarray(images[index])
-        array = finish_picture(picture, size, colour, fit)
-        return Decoded(array, digest_of(images[index]), picture.mode)
-
-    pixels, reads, _ = read_all(len(images), job, size, colour, workers, progress, f"reading {flag}")
-    return Images(
-        pixels,
-        torch.tensor(labels, dtype=torch.int64),
-        tuple(info["label"][str(i)] for i in range(len(info["label"]))),
-        source,
-        tuple(read.digest for read in reads),
-        tuple(files),
-        modes=tuple(read.mode for read in reads),
-        notes=(f"MedMNIST {flag}{suffix}, parts pooled: {', '.join(wanted)}; licence {info['license']}",),
-    )
+    return images, labels, files

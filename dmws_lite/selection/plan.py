@@ -1,7 +1,7 @@
 """A selection plan as data: what each student tensor takes from the teacher. Printed, measured, saved, replayed.
 
-Nothing here decides anything: :mod:`dmws_lite.selection.steps` makes plans, this module holds and applies them. A plan keeps
-the index lists themselves, so a replay needs neither the rule nor a random generator, only the teacher.
+Nothing here decides anything: :mod:`dmws_lite.selection.steps` makes plans, this module holds and applies them. A plan
+keeps the index lists themselves, so a replay needs neither the rule nor a random generator, only the teacher.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def fit(
         data: training and test images, see :func:`dmws_lite.images.splits.split`.
         config: settings; the defaults are the paper's alpha and beta with a short schedule.
         on_epoch: called with each row of the history; return ``False`` to stop after this epoch.
-        strategy: how main is taught, see :mod:`dmws_lite.distillation.strategies`; equation 5 where there is an auxiliary, labels
-            only where there is none.
+        strategy: how main is taught, see :mod:`dmws_lite.distillation.strategies`; equation 5 where there is an
+            auxiliary, labels only where there is none.
 
     Returns:
         The history and the metrics on the test images.

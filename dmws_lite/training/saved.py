@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import safetensors.torch
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .._system import VERSION, write_atomic
 from ..images.augment import input_statistics
@@ -140,3 +143,28 @@ def load(folder: Path) -> tuple[nn.Module, Card]:
     model.load_state_dict(safetensors.torch.load(payload))
     model.pretrained_cfg = {**model.pretrained_cfg, "mean": tuple(card.mean), "std": tuple(card.std)}
     return model.eval(), card
+
+
+def predictions_csv(
+    files: Sequence[str], classes: Sequence[str], probabilities: Tensor, labels: Tensor | None = None
+) -> str:
+    """Return predictions as comma-separated text: one line per image.
+
+    Args:
+        files: name of each image, ``N`` of them.
+        classes: class names; the position is the column of ``probabilities``.
+        probabilities: ``(N, K)``.
+        labels: ``(N,)`` class numbers, where they are known.
+
+    Returns:
+        Columns ``file``, ``label`` (where known), ``predicted`` and one ``p(class)`` for each class, four digits each.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    known = ["label"] if labels is not None else []
+    table.writerow(["file", *known, "predicted", *(f"p({name})" for name in classes)])
+    for place, (name, shares) in enumerate(zip(files, probabilities)):
+        label = [classes[int(labels[place])]] if labels is not None else []
+        numbers = [f"{share:.4f}" for share in shares.tolist()]
+        table.writerow([name, *label, classes[int(shares.argmax())], *numbers])
+    return text.getvalue()

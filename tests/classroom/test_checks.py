@@ -31,11 +31,15 @@ URL = "https://github.com/a/b"
 # Typical wrong answers, each given after the solution before it: (exercise, code, part of the message).
 WRONG = {
     "01_teacher_inspection": [
-        (1, 'touched = touched | {"stages.0.blocks.0.mlp.fc1": True}', "stages.0.blocks.0.mlp.fc1 is not judged right"),
-        (1, "touched = dict.fromkeys(touched, 'yes')", "say True or False"),
+        (
+            1,
+            'touched = touched | {"stages.0.blocks.0.mlp.fc1": True}',
+            "the answer for stages.0.blocks.0.mlp.fc1 is wrong",
+        ),
+        (1, "touched = dict.fromkeys(touched, 'yes')", "answer True or False"),
         (2, "stage_scores = [score - 0.1 for score in stage_scores]", "The whole network ends with stage 3"),
         (2, "stage_scores = stage_scores[:3]", "needs four numbers"),
-        (3, 'shuffled_score = scores["teacher\'s channels"]', "was the shuffled copy scored"),
+        (3, 'shuffled_score = scores["teacher\'s channels"]', "did you score the shuffled copy"),
         (3, "shuffled = copy.deepcopy", "is still in the teacher's order"),
         (
             3,
@@ -45,8 +49,8 @@ WRONG = {
     ],
     "02_element_selection": [
         (1, "n_shared = 4", "n_shared = 4 is too large"),
-        (1, "n_shared, shared_elements = 2, [0, 1]", "With which does the auxiliary's six begin"),
-        (1, "shared_elements = [4]", "lists 1, n_shared says 2"),
+        (1, "n_shared, shared_elements = 2, [0, 1]", "Which element is the first of the auxiliary's six"),
+        (1, "shared_elements = [4]", "has 1 entries, but n_shared is 2"),
         (2, "mean_agreement = {2: 0.5, 4: 0.25, 8: 0.125}", "printed for the rule uniform"),
         (3, "strongest = lambda n: fc1.weight.norm(dim=1).argsort()[-n:].sort().values", "looks at fc1 only"),
         (3, "strongest = lambda n: torch.arange(n).flip(0)", "is not ascending"),
@@ -57,7 +61,7 @@ WRONG = {
         (1, "place = 'above'", "place should be one of"),
         (2, "swap_change = swap_change + 0.1", "mind the sign"),
         (2, "swapped_result = results['cm1'][0]", "fit got no auxiliary"),
-        (2, "swapped_report = dual_students(teacher, lambda: fresh(0))[2]", "is swap=True there"),
+        (2, "swapped_report = dual_students(teacher, lambda: fresh(0))[2]", "did you pass swap=True"),
         (3, "frozen = lambda model: model.requires_grad_(False)", "belongs to the classifier"),
         (3, "frozen = lambda model: model", "can still learn"),
     ],

@@ -132,7 +132,7 @@ def test_the_playground_is_trained_by_clicking(chromium, lab) -> None:  # noqa: 
         button(page, "Stop").click()
         wait_for_words(page, "Stopped after")
         button(page, "Pin this run").click()
-        first = page.locator('tr[data-run="A"]')
+        first = page.locator('tr[data-row="A"]')
         assert "stopped" in first.inner_text() and "0.65" in first.inner_text()
         accuracy = f"{number(page, 'training-playground', 'main-accuracy'):.3f}"
         assert accuracy in first.inner_text()
@@ -143,7 +143,7 @@ def test_the_playground_is_trained_by_clicking(chromium, lab) -> None:  # noqa: 
         button(page, "Train").click()
         wait_for_words(page, "Finished 40 steps")
         button(page, "Pin this run").click()
-        second = page.locator('tr[data-run="B"]')
+        second = page.locator('tr[data-row="B"]')
         assert "CM1" in second.inner_text() and "0.65" not in second.inner_text()
         assert number(page, "training-playground", "step") == 40
         button(page, "Unpin A").click()

@@ -16,8 +16,9 @@ from dmws_lite.classroom.widgets.ablation import (
     verdict_words,
 )
 from dmws_lite.experiments.compare import difference, find, group_records
+from dmws_lite.experiments.methods import METHODS
 from dmws_lite.experiments.records import read_records
-from dmws_lite.figures.style import METHODS, method_style
+from dmws_lite.figures.style import method_style
 
 NAME = "ablation-explorer"
 
@@ -124,8 +125,8 @@ def test_verdicts_are_those_of_results() -> None:
     assert verdict_words() == {
         "higher": "higher",
         "lower": "lower",
-        "open": "not told apart",
-        "one": "one seed: nothing can be said",
+        "open": "inconclusive",
+        "one": "one seed: no conclusion",
     }
 
 
@@ -137,7 +138,7 @@ def test_methods_look_as_in_every_figure(own) -> None:
 
 def test_every_marker_of_the_figures_has_a_shape() -> None:
     source = ablation_explorer({})._esm
-    for _, _, marker in METHODS.values():
+    for marker in (method.marker for method in METHODS.values()):
         assert f"\n  {marker}: (x" in source or f'\n  "{marker}": (x' in source
 
 

@@ -180,10 +180,10 @@ def test_pinned_runs_stand_in_table_and_chart_and_can_be_unpinned(playground: Tr
         playground.pin_button.click()
     assert "unpin one" in playground.chart.told and playground.error is None, "a fifth run is no fault"
     assert [each["name"] for each in playground.chart.pinned] == ["A", "B", "C", "D"]
-    assert playground.table.value.count("data-run=") == MAX_PINS and "0.300" in playground.table.value
+    assert playground.table.value.count("data-row=") == MAX_PINS and "0.300" in playground.table.value
     playground.unpin_buttons["B"].click()
     assert [each["name"] for each in playground.chart.pinned] == ["A", "C", "D"]
-    assert 'data-run="B"' not in playground.table.value
+    assert 'data-row="B"' not in playground.table.value
     shown = [name for name, button in playground.unpin_buttons.items() if button.layout.display != "none"]
     assert shown == ["A", "C", "D"]
     assert playground.pin() == "B" and "0.400" in playground.table.value
@@ -278,7 +278,7 @@ def test_a_static_page_has_no_sliders_but_the_runs_that_were_made(playground, mo
     live, static = shown
     assert live is playground.view
     assert "need a Python kernel" in static.data and "data:image/png" in static.data
-    assert static.data.count("data-run=") == 2 and "run B: main 0.10" in static.data
+    assert static.data.count("data-row=") == 2 and "run B: main 0.10" in static.data
     assert colab_address().startswith("https://colab.research.google.com/github/") and colab_address() in static.data
 
 

@@ -142,9 +142,9 @@ def test_version(capsys):
         ("run GRID --out FILE", "is a file; give --out a folder"),
         ("report GRID --records EMPTY", "has no record of tiny"),
         ("report GRID --records nowhere", "has no record of tiny"),
-        ("select convnext_pocket", "give -o FILE"),
+        ("select convnext_pocket", "pass -o FILE"),
         ("select convnext_pocket -o s.bin", "does not end in .safetensors"),
-        ("select convnext_pockets --dry-run", "is no pair: choose one of vit_s16"),
+        ("select convnext_pockets --dry-run", "is not a pair; choose one of vit_s16"),
         ("select vit_tinny_patch16_224 vit_tiny_patch16_224 --dry-run", "did you mean vit_tiny_patch16_224"),
         ("select vit_tiny_patch16_224 convnext_atto --dry-run", "stack of layers"),
         ("select vit_tiny_patch16_224 vit_tiny_patch16_224 --dry-run --student-args colour", "is not key=value"),
@@ -159,7 +159,7 @@ def test_version(capsys):
         ("train FEW --out OUT", "class 'a' has 1 distinct image(s)"),
         ("train PARTS --out OUT", "pass --parts pool to read them as one set"),
         ("train FEW --out FEW/run", "lies inside the images"),
-        ("train FEW --out ONE", "holds files that are no run of ours"),
+        ("train FEW --out ONE", "holds files that belong to no run"),
         ("train FEW --out FILE", "is a file; give a new folder"),
         ("train FEW --out OUT --fraction 5", "--fraction 5.0 is out of range"),
         ("train FEW --out OUT --learning-rate 0", "--learning-rate 0 trains nothing"),
@@ -203,7 +203,7 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing(grid, strangers, tmp_
     command = ["run", str(grid), "--data", str(strangers), "--out", str(tmp_path / "out"), "--dry-run"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "tiny: 0 runs there, 4 missing; about" in said and "ours" in said and "100%" in said
+    assert "tiny: 0 runs done, 4 missing; about" in said and "ours" in said and "100%" in said
     assert files(tmp_path) == before
     assert main(["run", str(grid), "--out", str(tmp_path / "out"), "--dry-run"]) == 1  # no --data
     answer = capsys.readouterr()
@@ -220,10 +220,10 @@ def test_a_grid_killed_and_started_again_ends_like_one_that_was_not(grid, strang
     done = {path: path.read_bytes() for path in killed.glob("*.json")}
     assert 1 <= len(done) < 4
     assert main(command("killed")) == 0
-    assert f"tiny: {4 - len(done)} runs made, 4 of 4 records" in capsys.readouterr().out
+    assert f"tiny: {4 - len(done)} runs finished, 4 of 4 records" in capsys.readouterr().out
     assert all(path.read_bytes() == content for path, content in done.items()), "what was there was done again"
     assert main(command("killed")) == 0
-    assert "tiny: 0 runs made, 4 of 4 records" in capsys.readouterr().out
+    assert "tiny: 0 runs finished, 4 of 4 records" in capsys.readouterr().out
 
     assert main(command("whole")) == 0
     capsys.readouterr()
@@ -254,7 +254,7 @@ def test_a_run_that_fails_is_named_and_stops_nothing(grid, strangers, tmp_path, 
     command = ["run", str(grid), "--data", str(strangers), "--out", str(out), "--quiet"]
     assert main(command) == 1
     answer = capsys.readouterr()
-    assert "1 runs made, 1 of 2 records" in answer.out and "1 failed" in answer.out
+    assert "1 run finished, 1 of 2 records" in answer.out and "1 failed" in answer.out
     assert any(line.startswith("failed: mri-") for line in answer.err.splitlines())
     (failure,) = out.glob("*.failed.json")
     assert "FileNotFoundError" in json.loads(failure.read_text())["error"]
@@ -382,7 +382,7 @@ def test_a_strangers_folder_is_trained_on(trained, strangers, capsys):
     before = {path: path.stat().st_mtime_ns for path in trained.iterdir()}
     assert main(["train", str(strangers), "--out", str(trained), *QUICK]) == 0
     answer = capsys.readouterr()
-    assert "finished; nothing was done" in answer.out and "truth \\ predicted" in answer.out
+    assert "it has finished" in answer.out and "truth \\ predicted" in answer.out
     assert "95% interval" in answer.out and "not read: normal/kaputt.png" in answer.err
     assert before == {path: path.stat().st_mtime_ns for path in trained.iterdir()}
 
@@ -407,7 +407,7 @@ def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
                 Image.new("L", (40, 40), shade).save(tmp_path / "in" / "ab"[k] / f"p{person + 6 * k}-{scan}.png")
     command = ["train", str(tmp_path / "in"), "--out", str(tmp_path / "out"), *QUICK, "--patient", r"p\d+"]
     assert main([*command, "--split-rule", "random"]) == 2
-    assert "--split-rule random tears apart" in capsys.readouterr().err
+    assert "--split-rule random would split patients" in capsys.readouterr().err
     assert main(command) == 0
     answer = capsys.readouterr()
     assert "patients: each on one side" in answer.out
@@ -416,7 +416,7 @@ def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
     assert len(tested) == 2 * len(people) > 0, "both scans of a patient are in the test, or none"
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["test_groups"] == len(people) and record["patient"] == r"p\d+"
-    assert "patients on one side, as the paths tell" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "patients on one side, as their paths say" in (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert main(command[:-2]) == 2
     assert r"patient was p\d+, now not given" in capsys.readouterr().err
     assert main([*command[:-1], "scan(x"]) == 2
@@ -431,7 +431,7 @@ def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp
     assert main(["predict", str(out), str(strangers)]) == 2
     assert "its training is not finished" in capsys.readouterr().err
     assert main(longer) == 0
-    assert "going on with the run that was begun" in capsys.readouterr().out
+    assert "resuming the run begun" in capsys.readouterr().out
     whole = tmp_path / "whole"
     assert main([word if word != str(out) else str(whole) for word in longer]) == 0
     first, second = (json.loads((folder / "record.json").read_text()) for folder in (out, whole))

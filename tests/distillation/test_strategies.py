@@ -1,5 +1,6 @@
 """Distillation strategies: their losses against numbers worked out by hand, their memory, and whole runs."""
 
+import dataclasses
 import math
 
 import pytest
@@ -7,7 +8,13 @@ import torch
 from small import bits, config, images, network
 
 from dmws_lite.distillation.loss import skd_loss
-from dmws_lite.distillation.strategies import STRATEGIES, Batch, make_strategy
+from dmws_lite.distillation.strategies import (
+    STRATEGIES,
+    Batch,
+    check_strategy_options,
+    make_strategy,
+    strategy_options,
+)
 from dmws_lite.distillation.strategies.cskd import class_partners
 from dmws_lite.distillation.strategies.ols import similarity_matrix
 from dmws_lite.distillation.strategies.tfkd import designed_targets
@@ -164,8 +171,12 @@ def test_what_does_not_fit_is_said(data):
         fit(network(), network(), data, config(), strategy=make_strategy("cskd"))
     with pytest.raises(ValueError, match="strategy='kd' is unknown; choose one of labels"):
         make_strategy("kd")
-    with pytest.raises(ValueError, match="has no 'alpha'; it has tau, weight"):
+    with pytest.raises(
+        ValueError, match=r"alpha=1.0 is not an option of .*'cskd'; it reads tau in \(0, 100\], weight in"
+    ):
         make_strategy("cskd", alpha=1.0)
+    with pytest.raises(ValueError, match="tau=3.0 is not an option of strategy 'labels'; it reads none"):
+        make_strategy("labels", tau=3.0)
     with pytest.raises(ValueError, match="needs a frozen network"):
         make_strategy("hybrid")
     with pytest.raises(ValueError, match="takes no frozen network"):
@@ -174,6 +185,38 @@ def test_what_does_not_fit_is_said(data):
                         ("pskd", {"last": 1.5}), ("ols", {"alpha": -0.1}), ("tfkd_reg", {"correct": 1.2})):  # fmt: skip
         with pytest.raises(ValueError, match="is out of range"):
             make_strategy(name, **wrong)
+
+
+def test_every_option_is_declared_and_every_declaration_is_kept():
+    """Each strategy says what it reads: a value at either end is taken, one beyond is refused by name and range."""
+    for name, kind in STRATEGIES.items():
+        options = strategy_options(name)
+        fields = {field.name for field in dataclasses.fields(kind)} - {"frozen"}
+        assert set(options) == fields, f"{name}: a field without an option, or the other way round"
+        frozen = torch.nn.Identity() if kind.needs else None
+        assert make_strategy(name, frozen).settings() == {
+            "strategy": kind.__name__, **{option: about.default for option, about in options.items()}
+        }  # fmt: skip
+        for option, about in options.items():
+            assert getattr(make_strategy(name, frozen, **{option: about.high}), option) == about.high
+            beyond = [about.high + 1, about.low - 1, float("nan"), "1", True]
+            for value in beyond + [about.low] * about.open_low:
+                with pytest.raises(ValueError) as caught:
+                    check_strategy_options(name, {option: value})
+                assert str(caught.value).startswith(
+                    f"{option}={value!r} is out of range; choose a number in {about.range}"
+                )
+                with pytest.raises(ValueError, match="is out of range"):
+                    kind(*([frozen] if kind.needs else []), **{option: value})
+    with pytest.raises(ValueError, match="strategy='kd' is unknown"):
+        strategy_options("kd")
+
+
+def test_the_options_of_the_paper_are_those_of_equation_5():
+    of_the_paper = {name: [o for o, about in strategy_options(name).items() if about.paper] for name in STRATEGIES}
+    assert {name: options for name, options in of_the_paper.items() if options} == {
+        "skd": ["alpha", "tau"], "hybrid": ["alpha", "tau"],
+    }  # fmt: skip
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_a_remedy(data):

@@ -98,13 +98,13 @@ def test_a_difference_is_paired_by_seed(some):
     half = stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
     assert d.summary.mean == pytest.approx(0.02) and d.summary.high == pytest.approx(0.02 + half)
     assert d.p == pytest.approx(stats.ttest_1samp([0.01, 0.02, 0.03], 0).pvalue)
-    assert d.verdict == "not told apart"
+    assert d.verdict == "inconclusive"
     assert difference(cm1, find(group_records(some), "cm2")).verdict == "higher"
     one = group_records([record(0.6, 0, method="cm3")])[0]
-    assert difference(ours, one).verdict == "one seed: nothing can be said"
+    assert difference(ours, one).verdict == "one seed: no conclusion"
     assert difference(ours, group_records([record(0.6, 7, method="cm3")])[0]) is None
     equal = [record(r["metrics"]["accuracy"] - 0.1, s, method="cm4") for s, r in sorted(ours.by_seed.items())]
-    assert difference(ours, group_records(equal)[0]).verdict == "not told apart"  # no spread: nothing to judge by
+    assert difference(ours, group_records(equal)[0]).verdict == "inconclusive"  # no spread: nothing to judge by
     other = record(0.6, 0, method="cm3")
     other["split"] = {**other["split"], "digest": "another"}
     with pytest.raises(ValueError, match="different splits"):
@@ -152,7 +152,7 @@ def test_a_change_of_differences_is_paired_by_seed(some):
 
 def test_a_missing_cell_is_said_to_be_missing(some):
     text = str(result_table([*some, record(0.8, 0, fraction=0.1)], "T"))
-    assert text.count("not measured") == 2 and "Brain MRI (4 classes), 10%" in text
+    assert text.count("not measured") == 2 and "Brain MRI (2 of 4 classes), 10%" in text
 
 
 def test_the_whole_teacher_never_takes_the_mark_of_the_best_student(some):
@@ -214,7 +214,7 @@ def test_beside_the_paper(some):
     test = stats.ttest_ind_from_stats(0.852, 0.012, 5, 0.766, 0.017, 5, equal_var=False)
     half = stats.t.ppf(0.975, (0.012**2 + 0.017**2) ** 2 / ((0.012**4 + 0.017**4) / 4)) * 0.086 / test.statistic
     assert [c.text for c in table.rows[0]][3:] == [
-        f"+0.086 [{0.086 - half:+.3f}, {0.086 + half:+.3f}]", "+0.020 [-0.005, +0.045]", "3", "not told apart",
+        f"+0.086 [{0.086 - half:+.3f}, {0.086 + half:+.3f}]", "+0.020 [-0.005, +0.045]", "3", "inconclusive",
     ]  # fmt: skip
     gains = paper_tables.paper_gains()
     assert len(gains) == 18 and all(low < mean < high for mean, low, high in gains)

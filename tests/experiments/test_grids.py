@@ -181,3 +181,10 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path):
     with pytest.raises(GridError, match="broken.yaml is not YAML"):
         read_grid(path)
     assert isinstance(read_grid(TINY), Grid)
+
+
+def test_options_of_a_strategy_can_be_swept():
+    block = {"dataset": "phantom-mri", "method": "cm1", "fraction": 0.5, "seed": 0, "strategy": "label_smoothing",
+             "strategy_options": {"smoothing": [0.05, 0.1]}}  # fmt: skip
+    grid = read_grid({"defaults": {"pair": "convnext_pocket", "size": 32, "epochs": 1}, "blocks": [block]})
+    assert [run.options for run in grid.runs] == [{"smoothing": 0.05}, {"smoothing": 0.1}]

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from dmws_lite._system import data_path
-from dmws_lite.experiments.execute import Shelf, execute
-from dmws_lite.experiments.records import class_numbers, read_records, run_of, write_record
+from dmws_lite.experiments.compare import Variant
+from dmws_lite.experiments.execute import Shelf, carry_out, execute
+from dmws_lite.experiments.records import class_numbers, read_records, records_frame, run_of, write_record
 from dmws_lite.experiments.run import Run
 from dmws_lite.images.load import load_images
+from dmws_lite.images.splits import split
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,39 @@ def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / "half.json").write_text("{")
     with pytest.raises(ValueError, match="half.json is not a record"):
         read_records(tmp_path)
+
+
+def test_records_become_a_tidy_frame():
+    records = read_records(grid="ablations")
+    frame = records_frame(records)
+    assert len(frame) == len(records) and {"dataset", "method", "seed", "tau", "accuracy", "split"} <= set(frame)
+    means = frame.groupby(["method", "strategy", "rule", "alpha", "beta", "tau"])["accuracy"].mean()
+    cm1 = [r["metrics"]["accuracy"] for r in records if r["method"] == "cm1" and not r["strategy"]]
+    assert means["cm1", "labels", "uniform", 0.6, 0.9, 3.0] == pytest.approx(sum(cm1) / len(cm1))
+    assert frame.loc[frame["method"] == "cm1", "aux_accuracy"].isna().all()
+
+
+def test_options_of_a_strategy_are_part_of_a_run(tiny, few):
+    plain = replace(tiny, method="cm1", strategy="label_smoothing")
+    smooth = replace(plain, strategy_options={"smoothing": 0.2})
+    assert plain.options == {} and smooth.options == {"smoothing": 0.2} and plain.name != smooth.name
+    assert smooth == replace(plain, strategy_options=(("smoothing", 0.2),)) and hash(smooth)
+    record = json.loads(json.dumps(execute(smooth)))
+    assert record["strategy_options"] == {"smoothing": 0.2} and run_of(record) == smooth
+    assert Variant.of(record).key("convnext_pocket") == "cm1 label_smoothing smoothing=0.2"
+    usual = {**record, "strategy_options": {"smoothing": 0.1}}
+    assert Variant.of(usual).key("convnext_pocket") == "cm1 label_smoothing"
+    assert records_frame([record])["smoothing"].tolist() == [0.2]
+    with pytest.raises(ValueError, match="heat=1 is not an option of strategy 'label_smoothing'"):
+        replace(plain, strategy_options={"heat": 1})
+    with pytest.raises(ValueError, match="strategy_options has 'tau', which is a setting of the run itself: set tau="):
+        replace(tiny, strategy_options={"tau": 2.0})
+
+
+def test_a_split_of_the_callers_own_is_used(tiny):
+    images = load_images("phantom-mri", n=24, size=32, progress=False)
+    data = split(images, 0.5, seed=3)
+    outcome = carry_out(replace(tiny, dataset="my images"), data=data)
+    assert outcome.data is data and outcome.record["split"]["digest"] == data.digest
+    assert outcome.record["dataset"] == "my images" and not outcome.main.training
+    assert execute(tiny, data=data)["metrics"]["n"] == len(data.test)

@@ -61,7 +61,7 @@ def test_without_copies_nothing_is_added():
 
 
 def test_a_record_without_predictions_is_refused():
-    with pytest.raises(ValueError, match="no predictions or no places of copies"):
+    with pytest.raises(ValueError, match="lacks predictions or the positions of copies"):
         leak({"split": {"digest": "d"}, "labels": "01"})
 
 
@@ -92,11 +92,7 @@ def test_modes_are_counted_by_class_and_the_best_guess_is_right(planted):
 def test_stored_facts_agree_with_the_data_card(root):
     facts = read_facts()
     assert sum(sum(row.values()) for row in facts["modes"].values()) == facts["images"] >= facts["distinct"]
-    assert (
-        facts["date"]
-        and facts["versions"]
-        and facts["command"].startswith("python ")
-    )
+    assert facts["date"] and facts["versions"] and facts["command"].startswith("python ")
     card = (root / "book" / "data_cards.md").read_text(encoding="utf-8")
     for row in facts["modes"].values():
         assert all(f"{n:,}" in card for n in row.values())
@@ -141,7 +137,7 @@ def test_mcnemar_looks_at_the_images_on_which_two_networks_differ():
     assert mcnemar(first, first) == (0, 0, 1.0)
     with pytest.raises(ValueError, match="different images"):
         mcnemar(first, record("0", "0", digest="other"))
-    with pytest.raises(ValueError, match="no predictions"):
+    with pytest.raises(ValueError, match="no prediction for each image"):
         mcnemar(first, {**second, "predicted": ""})
 
 

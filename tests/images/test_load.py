@@ -13,13 +13,15 @@ import pytest
 import torch
 from PIL import Image
 
-from dmws_lite.images.class_folders import LAYOUTS
 from dmws_lite.images.dataset import Images
 from dmws_lite.images.decode import FITS, _stretch
 from dmws_lite.images.load import load_images
+from dmws_lite.images.sets import SETS
 from dmws_lite.images.splits import SPLIT_RULES, split
 
 QUIET = {"progress": False}
+
+LAYOUTS = [name for name, each in SETS.items() if each.layout]
 
 
 def ramp(height=24, width=32, top=255, dtype=np.uint8):
@@ -407,7 +409,9 @@ def test_options_out_of_range(tmp_path, options, text):
 
 
 def test_unknown_source_and_too_little_memory(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"source './scans' is unknown; use one of phantom-xray.*'folder', root="):
+    with pytest.raises(
+        ValueError, match=r"source './scans' is unknown; use one of folder.*phantom-xray.*'folder', root="
+    ):
         load_images("./scans")
     if hasattr(os, "sysconf"):
         real = os.sysconf
@@ -468,9 +472,9 @@ def test_kaggle_layouts_at_and_above_the_folder(tmp_path, source, counts):
 
 def test_all_four_sets_side_by_side(tmp_path):
     for source in LAYOUTS:
-        kaggle(source, tmp_path / LAYOUTS[source].folder)
-    for source, layout in LAYOUTS.items():
-        assert load_images(source, tmp_path, size=16, **QUIET).classes == layout.classes
+        kaggle(source, tmp_path / SETS[source].layout.folder)
+    for source in LAYOUTS:
+        assert load_images(source, tmp_path, size=16, **QUIET).classes == SETS[source].classes
 
 
 def test_missing_class_folders_are_said(tmp_path):
@@ -482,14 +486,14 @@ def test_missing_class_folders_are_said(tmp_path):
     assert "3 of 4 classes: Normal missing on disk" in images.describe()
 
 
-@pytest.mark.parametrize("source", list(LAYOUTS))
+@pytest.mark.parametrize("source", LAYOUTS)
 def test_missing_layout_names_the_remedy(tmp_path, source):
-    slug = LAYOUTS[source].slug
+    slug = SETS[source].layout.slug
     tree(tmp_path, {"dogs": 1, "cats": 1})
     with pytest.raises(FileNotFoundError) as caught:
         load_images(source, tmp_path, **QUIET)
     text = str(caught.value)
-    assert str(tmp_path) in text and LAYOUTS[source].picture in text
+    assert str(tmp_path) in text and SETS[source].layout.picture in text
     assert f"kaggle datasets download -d {slug} --unzip" in text and "kagglehub" in text
     assert f"https://www.kaggle.com/datasets/{slug}" in text and "\n" not in text
     with pytest.raises(FileNotFoundError, match="does not exist; get it with `kaggle"):

@@ -3,13 +3,10 @@
 import ast
 import graphlib
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -114,7 +111,7 @@ def requirements() -> dict[str, Requirement]:
 
 def test_a_reader_finds_everything_where_its_name_says() -> None:
     for name in (
-        "README.md Makefile requirements.txt pyproject.toml LICENSE LICENSE-TEXT _config.yml _toc.yml .ci/run "
+        "README.md make.py Makefile requirements.txt pyproject.toml LICENSE LICENSE-TEXT _config.yml _toc.yml .ci/run "
         ".gitignore dmws_lite/__init__.py book/intro.md book/references.bib notebooks tests data/teachers "
         "benchmarks/bench.py"
     ).split():
@@ -152,7 +149,8 @@ def test_everything_the_package_imports_is_declared() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         for name, at_once in outside_imports(path):
             distribution = DISTRIBUTIONS.get(name, name).lower()
-            # dmws_lite.classroom.widgets as a whole needs its extra, and nothing else of the package imports it at once.
+            # dmws_lite.classroom.widgets as a whole needs its extra, and nothing else of the package imports it at
+            # once.
             allowed = needed if at_once and path.parent.name != "widgets" else needed | extra
             assert distribution in allowed, f"{path.relative_to(ROOT)} imports {name}, not declared in pyproject.toml"
 
@@ -221,66 +219,3 @@ def test_notebooks_have_no_outputs() -> None:
         for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"], 1):
             assert not cell.get("outputs"), f"{path.name}, cell {number} has outputs; run `nbstripout --keep-id` on it"
             assert cell.get("execution_count") is None, f"{path.name}, cell {number} has an execution count"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no make")
-class TestMakefile:
-    """`make` explains what it lacks, in a copy of the set-up without an environment."""
-
-    @pytest.fixture
-    def checkout(self, tmp_path: Path) -> Path:
-        folder = tmp_path / "a path with spaces"
-        folder.mkdir()
-        for name in ("Makefile", "requirements.txt", "pyproject.toml"):
-            (folder / name).write_bytes((ROOT / name).read_bytes())
-        return folder
-
-    def make(self, checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["make", "-C", str(checkout), *arguments], capture_output=True, text=True, check=False)
-
-    def python(self, checkout: Path, script: str) -> str:
-        """Write a stand-in for python3 and return its path."""
-        path = checkout / "python stand-in"
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return str(path)
-
-    def test_without_venv_it_names_the_package_to_install(self, checkout: Path) -> None:
-        python = self.python(checkout, 'case "$*" in *ensurepip*) exit 1;; esac')
-        answer = self.make(checkout, "book", f"PYTHON={python}")
-        assert answer.returncode != 0
-        assert "apt install python3-venv" in answer.stderr
-        assert not (checkout / ".venv").exists()
-
-    def test_an_old_python_is_refused(self, checkout: Path) -> None:
-        python = self.python(checkout, 'case "$1" in --version) echo Python 3.8.1;; *) exit 1;; esac')
-        answer = self.make(checkout, "book", f"PYTHON={python}")
-        assert answer.returncode != 0
-        assert "Python 3.8.1 is too old: Python 3.10 or newer" in answer.stderr
-
-    def test_a_missing_python_is_named(self, checkout: Path) -> None:
-        answer = self.make(checkout, "book", "PYTHON=no-such-python")
-        assert answer.returncode != 0
-        assert "no-such-python was not found" in answer.stderr
-
-    def test_an_environment_is_made_anew_when_half_made_or_moved_and_updated_when_older(self, checkout: Path) -> None:
-        environment = checkout / ".venv"
-        (environment / "bin").mkdir(parents=True)
-        self.python(environment / "bin", "echo whole")
-        (environment / "bin" / "python stand-in").rename(environment / "bin" / "python")
-        stamp = environment / ".installed"
-
-        assert "Making the environment" in self.make(checkout, "-n", "book").stdout, "half-made: no stamp"
-        stamp.write_text("/another/folder\n")
-        assert 'if test "" != whole' in self.make(checkout, "-n", "book").stdout, "moved: another folder's stamp"
-        stamp.write_text(f"{checkout.resolve()}\n")
-        assert "pip install" not in self.make(checkout, "-n", "book").stdout, "whole: nothing to install"
-        (checkout / "requirements.txt").write_text("numpy\n")
-        later = stamp.stat().st_mtime + 10
-        os.utime(checkout / "requirements.txt", (later, later))
-        assert 'if test "whole" != whole' in self.make(checkout, "-n", "book").stdout, "older than requirements.txt"
-
-    def test_help_names_every_target(self, checkout: Path) -> None:
-        answer = self.make(checkout, "help").stdout
-        for target in "book zip wheelhouse test lab exercises bench lint clean".split():
-            assert f"make {target} " in answer

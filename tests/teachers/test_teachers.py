@@ -180,9 +180,7 @@ def fake_wheel(tmp_path, monkeypatch):
         archive.writestr(f"{info}/METADATA", text)
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py2-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
-    pair = dataclasses.replace(
-        real, wheel_sha256=sha256(wheel), sha256=hashlib.sha256(stream.getvalue()).hexdigest()
-    )
+    pair = dataclasses.replace(real, wheel_sha256=sha256(wheel), sha256=hashlib.sha256(stream.getvalue()).hexdigest())
     monkeypatch.setitem(PAIRS, real.name, pair)
     return wheel, model
 

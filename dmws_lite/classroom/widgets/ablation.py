@@ -11,11 +11,12 @@ from scipy import stats
 
 from ...distillation.strategies import STRATEGIES
 from ...experiments.compare import Difference, Group, Record, Variant, group_records
-from ...experiments.methods import DATASETS, METHODS, WITH_AUXILIARY
+from ...experiments.methods import METHODS
 from ...experiments.records import read_records
 from ...experiments.statistics import Summary, paired_difference, summarise
 from ...experiments.tables import task_label
 from ...figures import style
+from ...images.sets import set_label
 from ...selection.rules import RULES
 from ...teachers.pairs import PAIRS
 from .base import Widget, script, stylesheet
@@ -54,20 +55,21 @@ def read_grids(folder: str | None = None) -> dict[str, list[dict]]:
 
 def usual_strategy(method: str) -> str:
     """Return how a method is taught where nothing else is asked for."""
-    return "skd" if method in WITH_AUXILIARY else "labels"
+    return METHODS[method].strategy
 
 
-def way_of(method: str, strategy: str) -> str:
-    """Return the name of a method taught by a strategy, such as ``"ours"`` or ``"cm1 cskd"``."""
-    return method if strategy == usual_strategy(method) else f"{method} {strategy}"
+def way_of(method: str, strategy: str, options: Sequence[tuple[str, float]] = ()) -> str:
+    """Name a method taught by a strategy, such as ``"ours"`` or ``"cm1 label_smoothing smoothing=0.2"``."""
+    words = [method] if strategy == usual_strategy(method) else [method, strategy]
+    return " ".join([*words, *(f"{name}={value:g}" for name, value in options)])
 
 
 def describe_way(method: str, strategy: str) -> dict[str, object]:
     """Say how a method is labelled and drawn, and which settings count for it.
 
     Returns:
-        ``label``, ``colour`` and ``marker`` of :func:`dmws_lite.figures.style.method_style`, and ``uses``: those of alpha,
-        beta, tau and rule that change its runs.
+        ``label``, ``colour`` and ``marker`` of :func:`dmws_lite.figures.style.method_style`, and ``uses``: those of
+        alpha, beta, tau and rule that change its runs.
     """
     label, colour, marker = style.method_style(method)
     if way_of(method, strategy) != method:
@@ -99,7 +101,7 @@ def _entry(groups: Sequence[Group], grids: Sequence[str], label: str) -> dict[st
         raise ValueError(f"seed {unlike[0]} of {label} has two splits and cannot be paired; keep the records of one")
     return {
         "label": label,
-        "data": DATASETS.get(task["dataset"], str(task["dataset"])),
+        "data": set_label(str(task["dataset"]), task["classes"]),
         **task,
         "grids": sorted(grids),
         "classes": len(records[0]["classes"]),
@@ -110,7 +112,7 @@ def _entry(groups: Sequence[Group], grids: Sequence[str], label: str) -> dict[st
         "variants": [
             {
                 "key": group.key,
-                "way": way_of(group.variant.method, group.variant.strategy),
+                "way": way_of(group.variant.method, group.variant.strategy, group.variant.options),
                 "rule": group.variant.rule,
                 **{name: getattr(group.variant, name) for name in NUMBERS},
                 "values": {str(s): group.by_seed[s]["metrics"]["accuracy"] for s in sorted(group.by_seed)},
@@ -317,6 +319,11 @@ def ablation_explorer(grids: Mapping[str, Sequence[Record]] | None = None) -> Ab
     known = [(method, usual_strategy(method)) for method in METHODS]
     known += [(method, strategy) for method in METHODS for strategy in STRATEGIES]
     ways = {way_of(*pair): describe_way(*pair) for pair in known if way_of(*pair) in found}
+    for way in sorted(found - ways.keys()):  # a strategy with other options than its authors'
+        method, *words = way.split()
+        strategy = words.pop(0) if words[0] in STRATEGIES else usual_strategy(method)
+        style_of = describe_way(method, strategy)
+        ways[way] = {**style_of, "label": f"{style_of['label']}, {', '.join(words)}"}
     most = max((len(v["values"]) for task in tasks for v in task["variants"]), default=1)
     start = {**first["paper"], "task": first["label"]} if first else {}
     return AblationExplorer(

@@ -64,8 +64,8 @@ def picture(figure: plt.Figure, alt: str, name: str = "") -> str:
 class Widget(anywidget.AnyWidget):
     """A widget whose logic runs in the browser.
 
-    A subclass sets ``name`` (its file in ``static/``), ``_esm = script(name)``, ``_css = stylesheet(name)``, its data as
-    synchronised traits, and :meth:`figure` and :meth:`alt`.
+    A subclass sets ``name`` (its file in ``static/``), ``_esm = script(name)``, ``_css = stylesheet(name)``, its data
+    as synchronised traits, and :meth:`figure` and :meth:`alt`.
     """
 
     name = ""

@@ -10,9 +10,9 @@ import numpy as np
 import traitlets
 
 from ...distillation.moving_average import check_beta, half_life, remaining_share
-from ...experiments.methods import DATASETS
 from ...experiments.records import read_records
 from ...figures import style
+from ...images.sets import set_label
 from ...teachers.pairs import PAIRS
 from .base import Widget, script, stylesheet
 
@@ -72,7 +72,10 @@ def _describe(records: Sequence[Mapping[str, object]]) -> str:
     one = records[0]
     pair = PAIRS[one["pair"]].title if one["pair"] in PAIRS else one["pair"]
     seeds = len({record["seed"] for record in records})
-    parts = [f"{DATASETS.get(one['dataset'], one['dataset'])}, {one['fraction']:.0%} of the labels", pair]
+    parts = [
+        f"{set_label(one['dataset'], len(one.get('classes', ())) or None)}, {one['fraction']:.0%} of the labels",
+        pair,
+    ]
     parts += [f"{name} {one[name]:g}" for name in ("alpha", "tau") if name in one]
     return "; ".join([*parts, f"{seeds} seed{'s' * (seeds != 1)}"])
 

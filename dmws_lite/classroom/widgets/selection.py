@@ -32,7 +32,8 @@ HIDDEN = ((0, 0), (1, 1))
 def axis_indices(
     n_teacher: int, n_student: int, rule: str, part: int = 0, seed: int = 0, key: str = "", head: int = 0
 ) -> list[int]:
-    """Choose the entries of one axis, as :class:`dmws_lite.selection.channels.choose.Chooser` does for an axis with or without heads.
+    """Choose the entries of one axis, as :class:`dmws_lite.selection.channels.choose.Chooser` does for an axis with or
+    without heads.
 
     Args:
         n_teacher: size of the teacher's axis.

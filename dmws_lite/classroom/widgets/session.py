@@ -16,7 +16,7 @@ from torch import nn
 
 from ...distillation.loss import check_alpha, check_tau
 from ...distillation.moving_average import check_beta
-from ...experiments.methods import WITH_AUXILIARY, start_students
+from ...experiments.methods import METHODS, start_students
 from ...images.dataset import check_seed
 from ...images.load import load_images
 from ...images.splits import Split, split
@@ -28,9 +28,7 @@ from ...training.evaluate import accuracy, predict_logits
 from ...training.fit import fit
 
 # The methods that differ in one thing each: ours; no complementary start; no auxiliary at all.
-METHODS = ("ours", "same_start", "cm1")
-
-METHOD_WORDS = {"ours": "ours: dual start + SKD", "same_start": "same start + SKD", "cm1": "CM1: labels only"}
+COMPARED = ("ours", "same_start", "cm1")
 
 MAX_PINS = 4
 
@@ -44,7 +42,7 @@ class Settings:
     """What a student chooses; checked when it is made.
 
     Attributes:
-        method: one of :data:`METHODS`.
+        method: one of :data:`COMPARED`.
         alpha: weight of the cross-entropy, in [0, 1].
         beta: share that the auxiliary keeps per step, in [0, 1].
         tau: temperature, in (0, 100].
@@ -67,8 +65,8 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"method={self.method!r} is not in the playground; choose one of {', '.join(METHODS)}")
+        if self.method not in COMPARED:
+            raise ValueError(f"method={self.method!r} is not in the playground; choose one of {', '.join(COMPARED)}")
         check_alpha(self.alpha)
         check_beta(self.beta)
         check_tau(self.tau)
@@ -82,7 +80,7 @@ class Settings:
     @property
     def dual(self) -> bool:
         """Whether the method has an auxiliary; without one alpha, beta and tau change nothing."""
-        return self.method in WITH_AUXILIARY
+        return METHODS[self.method].has_auxiliary
 
     def words(self) -> str:
         """Return the settings as one line, without those that change nothing."""
@@ -141,8 +139,8 @@ def accuracy_words(run: Run) -> str:
 class Session:
     """Images and teacher, loaded once, and the runs that are made with them.
 
-    A run seeds PyTorch's global generator, as :func:`dmws_lite.training.fit.fit` does: cells that draw random numbers while
-    one is training change its numbers.
+    A run seeds PyTorch's global generator, as :func:`dmws_lite.training.fit.fit` does: cells that draw random numbers
+    while one is training change its numbers.
 
     Args:
         source: of the images, see :func:`dmws_lite.images.load.load_images`.

@@ -24,10 +24,12 @@ from IPython.display import HTML, display
 from matplotlib.ticker import MaxNLocator
 
 from ..._system import available_processors
+from ...experiments.methods import METHODS
+from ...experiments.tables import Cell, Table
 from ...figures import style
 from ...selection.rules import RULES
 from .base import Widget, on_static_page, picture, script, stylesheet
-from .session import METHOD_WORDS, METHODS, PIN_NAMES, PinError, Pins, Run, Session, Settings, accuracy_words, curve
+from .session import COMPARED, PIN_NAMES, PinError, Pins, Run, Session, Settings, accuracy_words, curve
 
 NOTEBOOK = "04_ema_skd_training.ipynb"
 
@@ -123,22 +125,11 @@ def table(runs: Sequence[tuple[str, Run]]) -> str:
     """Return pinned runs as an HTML table: settings, final accuracies, seconds."""
     if not runs:
         return ""
-    names = ("run", "method", "rule", "alpha", "beta", "tau", "training images", "steps", "seed")
-    names += ("main", "auxiliary", "seconds")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    body = "".join(
-        f'<tr data-run="{name}"><th scope="row">{name}</th>'
-        + "".join(f"<td>{cell}</td>" for cell in cells(run))
-        + "</tr>"
-        for name, run in runs
-    )
-    return (
-        # The table is wider than a phone: it scrolls by itself, also by keyboard, and the page does not.
-        '<div style="overflow-x:auto" tabindex="0" role="region" aria-label="pinned runs">'
-        '<table class="table dmws-runs">'
-        "<caption>Pinned runs; main and auxiliary: accuracy at the end, on the test images</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    header = ("run", "method", "rule", "alpha", "beta", "tau", "training images", "steps", "seed", "main", "auxiliary",
+              "seconds")  # fmt: skip
+    rows = tuple((Cell(name, head=True), *map(Cell, cells(run))) for name, run in runs)
+    title = "Pinned runs; main and auxiliary: accuracy at the end, on the test images"
+    return Table(title, header, rows).to_html("table dmws-runs")
 
 
 def cells(run: Run) -> list[str]:
@@ -148,7 +139,7 @@ def cells(run: Run) -> list[str]:
     ends = [none if value is None else f"{value:.3f}" for value in map(run.last, ("main_accuracy", "aux_accuracy"))]
     done = f"{run.rows[-1]['step']}, stopped" if run.stopped else f"{run.steps}"
     sizes = [f"{run.n_train} ({chosen.fraction:.0%})", done, f"{chosen.seed}"]
-    words = [html.escape(METHOD_WORDS[chosen.method]), chosen.rule]
+    words = [METHODS[chosen.method].label, chosen.rule]
     return [*words, *shared, *sizes, *ends, f"{run.seconds:.1f}"]
 
 
@@ -404,7 +395,7 @@ class TrainingPlayground:
 def make_controls(start: Settings) -> dict[str, ipw.DOMWidget]:
     """Return one control per setting, under its name, each with the limits that the package checks."""
     look = {"style": {"description_width": "95px"}, "layout": ipw.Layout(width="330px", max_width="98%")}
-    methods = [(METHOD_WORDS[name], name) for name in METHODS]
+    methods = [(METHODS[name].label, name) for name in COMPARED]
     controls = {
         "method": ipw.Dropdown(options=methods, description="method", **look),
         "rule": ipw.Dropdown(options=RULES, description="rule", **look),

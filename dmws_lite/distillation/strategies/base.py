@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..options import Option
+
 
 @dataclasses.dataclass
 class Batch:
@@ -39,6 +41,9 @@ class Batch:
 class Strategy:
     """Base class. A strategy overrides :meth:`loss`, and the others where it has a memory.
 
+    The numbers that it reads are dataclass fields made by :meth:`dmws_lite.distillation.options.Option.field`; they are
+    checked when the strategy is made.
+
     Class attributes:
         uses_auxiliary: the loss reads ``batch.aux_logits``; the run needs an auxiliary student.
         needs: ``""``, or which frozen network the constructor must be given as ``frozen``: ``"self"`` (the same
@@ -48,6 +53,15 @@ class Strategy:
     uses_auxiliary = False
     needs = ""
 
+    def __post_init__(self) -> None:
+        for name, option in self.options().items():
+            option.check(name, getattr(self, name))
+
+    @classmethod
+    def options(cls) -> dict[str, Option]:
+        """Return the options that this kind of strategy reads, by name."""
+        return {f.name: f.metadata["option"] for f in dataclasses.fields(cls) if "option" in f.metadata}
+
     def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
         """Prepare for a run: the training labels in their order, the number of classes, the length."""
 
@@ -55,7 +69,10 @@ class Strategy:
         """Be told the epoch, counted from 0."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``{"loss", "ce", "kd"}``: the total and its two parts."""
+        """Return named scalars: ``loss``, which is minimised, and its parts ``ce`` and ``kd``.
+
+        Further terms are welcome: the history holds the mean of each over the epoch's images.
+        """
         raise NotImplementedError
 
     def state(self) -> dict[str, Tensor]:
@@ -93,12 +110,6 @@ class FrozenTeacher(Strategy):
         with torch.no_grad():
             other = self.frozen(batch.images)
         return F.cross_entropy(batch.logits.float(), batch.targets), softened_kl(batch.logits, other, tau)
-
-
-def check_share(name: str, value: float) -> None:
-    """Raise ``ValueError`` unless a weight lies in [0, 1]."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
-        raise ValueError(f"{name}={value!r} is out of range; choose a number in [0, 1]")
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

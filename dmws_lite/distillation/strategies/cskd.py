@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..loss import check_tau
+from ..options import Option
 from .base import Batch, Strategy, softened_kl
 
 
@@ -22,16 +22,11 @@ class ClassWise(Strategy):
 
     Attributes:
         tau: temperature, in (0, 100]; the official code uses 4.
-        weight: of the second term, >= 0; the official code uses 1.
+        weight: of the second term, in [0, 100]; the official code uses 1.
     """
 
-    tau: float = 4.0
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_tau(self.tau)
-        if not self.weight >= 0:
-            raise ValueError(f"weight={self.weight!r} is out of range; choose a number of at least 0")
+    tau: float = Option(4.0, 0, 100, "temperature of both predictions; its authors use 4", open_low=True).field()
+    weight: float = Option(1.0, 0, 100, "weight of the KL divergence; its authors use 1").field()
 
     def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
         self._labels = labels.cpu()

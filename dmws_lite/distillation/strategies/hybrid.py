@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..loss import check_alpha, check_tau
+from ..options import ALPHA, TAU
 from .base import Batch, FrozenTeacher
 
 
@@ -23,13 +23,9 @@ class Hybrid(FrozenTeacher):
         tau: temperature, in (0, 100].
     """
 
-    alpha: float = 0.6
-    tau: float = 3.0
+    alpha: float = ALPHA.field()
+    tau: float = TAU.field()
     needs = "teacher"
-
-    def __post_init__(self) -> None:
-        check_alpha(self.alpha)
-        check_tau(self.tau)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         ce, kd = self.terms(batch, self.tau)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Batch, Strategy, check_share
+from ..options import Option
+from .base import Batch, Strategy
 
 
 @dataclass
@@ -28,10 +29,7 @@ class LabelSmoothing(Strategy):
         smoothing: share of the target that is spread evenly over all classes, in [0, 1].
     """
 
-    smoothing: float = 0.1
-
-    def __post_init__(self) -> None:
-        check_share("smoothing", self.smoothing)
+    smoothing: float = Option(0.1, 0, 1, "share of the target that is spread evenly over all classes").field()
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         logits = batch.logits.float()

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Batch, Strategy, check_share, soft_cross_entropy
+from ..options import Option
+from .base import Batch, Strategy, soft_cross_entropy
 
 
 @dataclass
@@ -22,10 +23,7 @@ class OnlineSmoothing(Strategy):
         alpha: weight of the labels, in [0, 1]; its authors use 0.5.
     """
 
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_share("alpha", self.alpha)
+    alpha: float = Option(0.5, 0, 1, "weight of the labels; its authors use 0.5").field()
 
     def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
         self._matrix = torch.full((classes, classes), 1.0 / classes, device=device)

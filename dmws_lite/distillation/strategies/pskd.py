@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .base import Batch, Strategy, check_share, soft_cross_entropy
+from ..options import Option
+from .base import Batch, Strategy, soft_cross_entropy
 
 
 @dataclass
@@ -22,10 +23,7 @@ class ProgressiveSelf(Strategy):
         last: ``a_t`` in the last epoch, in [0, 1]; its authors use 0.8.
     """
 
-    last: float = 0.8
-
-    def __post_init__(self) -> None:
-        check_share("last", self.last)
+    last: float = Option(0.8, 0, 1, "share of the earlier prediction in the last epoch; its authors use 0.8").field()
 
     def begin(self, labels: Tensor, classes: int, epochs: int, device: torch.device) -> None:
         self._epochs, self._share = epochs, 0.0

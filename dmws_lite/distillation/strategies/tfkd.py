@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..loss import check_tau
-from .base import Batch, FrozenTeacher, Strategy, check_share
+from ..options import Option
+from .base import Batch, FrozenTeacher, Strategy
 
 
 @dataclass
@@ -32,14 +32,10 @@ class TeacherFreeSelf(FrozenTeacher):
         weight: 0.5 there (its multiplier of 50 over 100 classes).
     """
 
-    share: float = 0.95
-    tau: float = 6.0
-    weight: float = 0.5
+    share: float = Option(0.95, 0, 1, "weight of the distillation; its authors use 0.95").field()
+    tau: float = Option(6.0, 0, 100, "temperature of both predictions; its authors use 6", open_low=True).field()
+    weight: float = Option(0.5, 0, 100, "factor of the KL divergence; its authors' is 50 over 100 classes").field()
     needs = "self"
-
-    def __post_init__(self) -> None:
-        check_share("share", self.share)
-        check_tau(self.tau)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         ce, kd = self.terms(batch, self.tau)
@@ -61,15 +57,10 @@ class TeacherFreeRegularised(Strategy):
         weight: 1 there (its multiplier of 100 over 100 classes).
     """
 
-    share: float = 0.1
-    tau: float = 20.0
-    correct: float = 0.99
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_share("share", self.share)
-        check_share("correct", self.correct)
-        check_tau(self.tau)
+    share: float = Option(0.1, 0, 1, "weight of the designed distribution; its authors use 0.1").field()
+    tau: float = Option(20.0, 0, 100, "temperature of the designed distribution; its authors use 20", True).field()
+    correct: float = Option(0.99, 0, 1, "probability of the true class before softening; its authors use 0.99").field()
+    weight: float = Option(1.0, 0, 100, "factor of the KL divergence; its authors' is 100 over 100 classes").field()
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         logits = batch.logits.float()

@@ -1,11 +1,12 @@
 """Which axes of a model's weights belong together, found by following one forward pass.
 
 The model is run on meta tensors, which have shapes and no values, so no memory is used for activations. Every weight
-enters with a label per axis (:mod:`dmws_lite.selection.channels.labels`); every elementary operation of PyTorch carries labels from its
-inputs to its outputs and joins those that must agree: the columns of a matrix with the channels they multiply, the two
-sides of a residual sum, a norm with what it scales, queries with keys. Families of models need no knowledge of their
-own: fused projections, patch merging, channel attention, flattened feature maps and grouped convolutions all come out
-of the same few rules. An operation without a rule is an error as soon as a channel reaches it.
+enters with a label per axis (:mod:`dmws_lite.selection.channels.labels`); every elementary operation of PyTorch carries
+labels from its inputs to its outputs and joins those that must agree: the columns of a matrix with the channels they
+multiply, the two sides of a residual sum, a norm with what it scales, queries with keys. Families of models need no
+knowledge of their own: fused projections, patch merging, channel attention, flattened feature maps and grouped
+convolutions all come out of the same few rules. An operation without a rule is an error as soon as a channel reaches
+it.
 """
 
 from __future__ import annotations
