@@ -55,6 +55,8 @@ def skd_loss(
         ValueError: alpha or tau out of range, or the shapes differ.
 
     Example:
+        >>> import torch
+        >>> from dmws_lite import skd_loss
         >>> z = torch.zeros(1, 2)
         >>> round(skd_loss(z, z, torch.tensor([0]))["loss"].item(), 4)  # 0.6 * ln 2; both agree, so no KL
         0.4159

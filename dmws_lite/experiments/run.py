@@ -60,6 +60,12 @@ class Run:
 
     Raises:
         ValueError: a value is unknown or out of range; the message names it, the range and a remedy.
+
+    Example:
+        >>> from dmws_lite.experiments.run import Run
+        >>> run = Run("phantom-mri", "convnext_pocket", "cm1", fraction=0.1, seed=0, size=64, steps=100)
+        >>> run.name, run.epochs_for(images=80)  # 3 batches an epoch
+        ('phantom-mri-convnext_pocket-cm1-0.1-s0-ab9b932cd1', 34)
     """
 
     dataset: str

@@ -27,6 +27,13 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
     Returns:
         ``float32`` of shape ``(N, 3, H, W)``, channels last in memory (convolutions run faster so).
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite.images.augment import normalise
+        >>> inputs = normalise(torch.full((2, 32, 32), 255, dtype=torch.uint8), mean=(0.5,) * 3, std=(0.25,) * 3)
+        >>> inputs.shape, inputs.max().item()  # (1 - 0.5) / 0.25
+        (torch.Size([2, 3, 32, 32]), 2.0)
     """
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(1).expand(-1, 3, -1, -1)
@@ -46,6 +53,13 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.
         generator: CPU generator; its state is what a checkpoint keeps.
         shift: largest offset as a share of the image side, in [0, 0.5).
         flip: mirror left to right with probability one half.
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite.images.augment import shift_and_flip
+        >>> pixels = torch.arange(4, dtype=torch.uint8).expand(1, 4, 4)  # one image, each row 0 1 2 3
+        >>> shift_and_flip(pixels, torch.Generator().manual_seed(0), shift=0.25)[0, 0].tolist()
+        [2, 1, 0, 1]
     """
     n, (height, width) = len(pixels), pixels.shape[-2:]
 

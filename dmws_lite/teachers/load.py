@@ -16,9 +16,6 @@ convnext_pocket      bundled  "pocket" ConvNeXt, Tiny-ImageNet, 64x64     the sa
 
 Whatever the source, the bytes that are loaded are the bytes whose SHA-256 was checked, and nothing is ever unpickled
 or executed: safetensors and ONNX are plain data, and ``.pth`` files are read with ``weights_only=True``.
-
->>> teacher = load_teacher("convnext_pocket")
->>> student = make_student(teacher.pair, num_classes=4)
 """
 
 from __future__ import annotations
@@ -58,6 +55,12 @@ def load_teacher(name: str, *, cache_dir: str | os.PathLike[str] | None = None, 
         ValueError: ``name`` is unknown.
         TeacherError: the weights cannot be fetched, or their SHA-256 is not the expected one.
         FileNotFoundError: the bundled file is missing from the installation.
+
+    Example:
+        >>> from dmws_lite import load_teacher
+        >>> teacher = load_teacher("convnext_pocket")  # comes with the project
+        >>> teacher.pair, teacher.num_classes, teacher.training
+        ('convnext_pocket', 200, False)
     """
     if name == "auto":
         return _first_available(cache_dir, quiet)
