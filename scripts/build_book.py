@@ -96,8 +96,9 @@ def environment_of_the_build(root: Path) -> dict[str, str]:
     environment.setdefault("HF_HUB_OFFLINE", "1")
     # Widgets whose logic needs a kernel show a figure instead; the others add the figure for readers without scripts.
     environment[STATIC_PAGE] = "1"
-    # What only pages need lies beside them, not in the package.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(root / "book"), os.environ.get("PYTHONPATH")]))
+    # What only pages need lies beside them, and what the build adds to Sphinx beside this file; not in the package.
+    places = [str(root / "book"), str(Path(__file__).resolve().parent), os.environ.get("PYTHONPATH")]
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, places))
     return environment
 
 

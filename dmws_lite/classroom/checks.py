@@ -85,6 +85,14 @@ def close(name: str, value: object, expected: object, hint: str, tolerance: floa
 
     Raises:
         NotYet: the answer is open, is not made of numbers, has another shape, or differs.
+
+    Example:
+        >>> from dmws_lite.classroom.checks import close
+        >>> close("shared", 2, 2 * 6 - 10, "Two sets of 6 out of 10: how many are in both at least?", tolerance=0)
+        >>> close("shared", 3, 2 * 6 - 10, "Two sets of 6 out of 10: how many are in both at least?", tolerance=0)
+        Traceback (most recent call last):
+        dmws_lite.classroom.checks.NotYet: shared = 3 is too large. Two sets of 6 out of 10: how many are in both at
+        least?
     """
     answered(**{name: value})
     given, wanted = as_array(name, value), as_array(name, expected)

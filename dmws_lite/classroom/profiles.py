@@ -47,6 +47,12 @@ def profile(name: str) -> Profile:
 
     Raises:
         ValueError: there is no such profile.
+
+    Example:
+        >>> from dmws_lite.classroom.profiles import profile
+        >>> fast = profile("fast")
+        >>> fast.pair, fast.size, fast.epochs, fast.seeds
+        ('convnext_pocket', 64, 16, (0,))
     """
     if name not in PROFILES:
         raise ValueError(f"PROFILE={name!r} is unknown; choose one of {', '.join(PROFILES)}")

@@ -48,9 +48,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         Train a small network on your own folder of images.
 
         FOLDER holds one folder per class, FOLDER/<class>/...; PNG, JPEG, TIFF and other formats that Pillow reads may
-        be mixed, in grey or colour, with 8 or 16 bits. A fifth of the images is kept for testing; identical files stay on
-        one side of the split. Images of one patient look alike: if the paths contain the patient, describe where with
-        --patient, and each patient stays on one side. Files that cannot be read are named and left out.
+        be mixed, in grey or colour, with 8 or 16 bits. A fifth of the images is kept for testing; identical files stay
+        on one side of the split. Images of one patient look alike: if the paths contain the patient, describe where
+        with --patient, and each patient stays on one side. Files that cannot be read are named and left out.
 
         RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {SETTINGS}, {RECORD} (settings and results),
         {TESTED} (the prediction for each test image, with your file names), and {MODEL_CARD} (a page

@@ -159,7 +159,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """The conclusion that the interval allows: higher, lower or inconclusive."""
+        """Higher, lower or inconclusive, as the interval allows."""
         if self.summary.n < 2:
             return "one seed: no conclusion"
         if self.summary.sd < 1e-12:  # equal differences have no spread to judge by: their interval has no width
@@ -174,6 +174,14 @@ def difference(first: Group, second: Group, metric: str = "accuracy") -> Differe
 
     Raises:
         ValueError: the two were run on different splits under one seed.
+
+    Example:
+        >>> from dmws_lite.experiments.compare import difference, find, group_records
+        >>> from dmws_lite.experiments.records import read_records
+        >>> groups = group_records(read_records(grid="tables", dataset="mri", fraction=0.05, steps=400))
+        >>> ours_minus_cm1 = difference(find(groups, "ours"), find(groups, "cm1"))
+        >>> print(ours_minus_cm1.summary, ours_minus_cm1.verdict, sep="; ")
+        -0.036 ± 0.020 (n=5, 95% -0.061 to -0.011); lower
     """
     seeds = sorted(first.by_seed.keys() & second.by_seed.keys())
     if not seeds:

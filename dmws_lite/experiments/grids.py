@@ -74,6 +74,13 @@ def read_grid(source: str | Path | Mapping) -> Grid:
 
     Raises:
         GridError: there is no such grid, it is not YAML, a key is unknown, or a value is out of range.
+
+    Example:
+        >>> from dmws_lite.experiments.grids import read_grid
+        >>> task = {"dataset": "phantom-mri", "pair": "convnext_pocket", "size": 64, "steps": 100, "fraction": 0.1}
+        >>> grid = read_grid({"name": "small", "blocks": [{**task, "seed": [0, 1], "method": ["ours", "cm1"]}]})
+        >>> [(run.seed, run.method) for run in grid.runs]
+        [(0, 'ours'), (0, 'cm1'), (1, 'ours'), (1, 'cm1')]
     """
     if isinstance(source, Mapping):
         return _expand(source, str(source.get("name", "grid")))

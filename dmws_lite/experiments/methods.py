@@ -58,7 +58,7 @@ class Method:
 
     @property
     def strategy(self) -> str:
-        """How main is taught unless a run says otherwise: equation 5 with an auxiliary, labels without."""
+        """How main is taught unless a run says otherwise (equation 5 with an auxiliary, labels without)."""
         return "skd" if self.auxiliary else "labels"
 
 
@@ -89,6 +89,13 @@ def find_method(name: str) -> Method:
 
     Raises:
         ValueError: there is none; the message lists the names.
+
+    Example:
+        >>> from dmws_lite.experiments.methods import METHODS, find_method
+        >>> find_method("ours").title, find_method("ours").auxiliary
+        ('Dual + SKD (“Ours”)', 'complement')
+        >>> [method.name for method in METHODS.values() if not method.has_auxiliary]
+        ['cm1', 'cm2', 'cm3', 'cm4', 'teacher']
     """
     if name not in METHODS:
         raise ValueError(f"method={name!r} is unknown; choose one of {', '.join(METHODS)}")

@@ -94,6 +94,12 @@ def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: 
 
     Raises:
         ValueError: a file is not a record; its name and the remedy are said.
+
+    Example:
+        >>> from dmws_lite.experiments.records import read_records
+        >>> records = read_records(grid="ablations", method="ours", alpha=0.6, beta=0.9, tau=3.0, rule="uniform")
+        >>> [(record["seed"], round(record["metrics"]["accuracy"], 3)) for record in records]
+        [(0, 0.776), (1, 0.783), (2, 0.824)]
     """
     folder = data_path("results") if folder is None else Path(folder)
     found = []

@@ -60,6 +60,12 @@ class Run:
 
     Raises:
         ValueError: a value is unknown or out of range; the message names it, the range and a remedy.
+
+    Example:
+        >>> from dmws_lite.experiments.run import Run
+        >>> run = Run("phantom-mri", "convnext_pocket", "cm1", fraction=0.1, seed=0, size=64, steps=100)
+        >>> run.name, run.epochs_for(images=80)  # 3 batches an epoch
+        ('phantom-mri-convnext_pocket-cm1-0.1-s0-ab9b932cd1', 34)
     """
 
     dataset: str
@@ -119,7 +125,7 @@ class Run:
 
     @property
     def options(self) -> dict[str, float]:
-        """The options that the strategy is made with: the run's alpha and tau where it reads them, and its own."""
+        """What the strategy is made with, which is the run's alpha and tau where it reads them, and its own options."""
         return {**{name: getattr(self, name) for name in self._paper_options}, **dict(self.strategy_options)}
 
     @property
@@ -132,7 +138,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """File name of the record: readable, with a hash over every setting."""
+        """The record's file name, readable and with a hash over every setting."""
         settings = {k: v for k, v in self.settings().items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
         method = f"{self.method}-{self.strategy}" if self.strategy else self.method

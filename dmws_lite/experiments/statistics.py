@@ -153,6 +153,11 @@ def summarise(values: Sequence[float], confidence: float = 0.95) -> Summary:
 
     Raises:
         ValueError: no value, or confidence out of range.
+
+    Example:
+        >>> from dmws_lite import summarise
+        >>> print(summarise([0.70, 0.74, 0.72]))
+        0.720 ± 0.020 (n=3, 95% 0.670 to 0.770)
     """
     if len(values) == 0:
         raise ValueError("0 values cannot be summarised; give at least one")
@@ -186,6 +191,11 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Summar
 
     Raises:
         ValueError: the two do not have one value per common seed.
+
+    Example:
+        >>> from dmws_lite.experiments.statistics import paired_difference
+        >>> print(paired_difference([0.70, 0.74, 0.72], [0.68, 0.73, 0.69]))  # three seeds of each method
+        0.020 ± 0.010 (n=3, 95% -0.005 to 0.045)
     """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values cannot be paired; give one of each per seed")
@@ -193,7 +203,13 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Summar
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for the number of comparisons (Holm 1979); NaN stays NaN and does not count."""
+    """Adjust p values for the number of comparisons (Holm 1979); NaN stays NaN and does not count.
+
+    Example:
+        >>> from dmws_lite.experiments.statistics import holm
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
     known = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
     adjusted = [math.nan] * len(p_values)
     highest = 0.0

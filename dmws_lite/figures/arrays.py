@@ -32,6 +32,13 @@ def image_grid(images: Images, per_class: int = 4, title: str = "", seed: int = 
         per_class: images in a row.
         title: heading of the figure.
         seed: which ones.
+
+    Example:
+        >>> from dmws_lite import load_images
+        >>> from dmws_lite.figures import image_grid
+        >>> figure = image_grid(load_images("phantom-ct", n=12, size=32, progress=False), per_class=2)
+        >>> [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()]
+        ['cap-like', 'covid-like', 'normal']
     """
     classes = images.classes
     figure, axes = new_figure(len(classes), per_class, 1.45 * per_class + 0.4, 1.55 * len(classes) + 0.4, squeeze=False)
@@ -134,6 +141,11 @@ def selection_codes(
         shape: rows and columns of the teacher matrix.
         main: row and column indices of the main student.
         aux: row and column indices of the auxiliary student.
+
+    Example:
+        >>> from dmws_lite.figures import selection_codes
+        >>> selection_codes((2, 4), main=([0], [0, 2]), aux=([1], [1, 3])).tolist()
+        [[1, 0, 1, 0], [0, 2, 0, 2]]
     """
     codes = np.zeros(shape, dtype=int)
     for code, (rows, columns) in ((1, main), (2, aux)):
@@ -209,6 +221,12 @@ def method_comparison(
         title: heading; say data set, fraction and number of seeds.
         xlabel: what is measured.
         chance: where to draw the line of a guess, or ``None``.
+
+    Example:
+        >>> from dmws_lite.figures import method_comparison
+        >>> figure = method_comparison({"ours": [0.75, 0.77], "cm1": [0.79, 0.80]}, "Two seeds")
+        >>> figure.axes[0].get_xlabel()
+        'test accuracy (share of images)'
     """
     figure, ax = new_figure(height=0.55 * len(values) + 1.3)
     for row, (method, numbers) in enumerate(values.items()):

@@ -27,6 +27,13 @@ def fraction_curves(records: Sequence[Record], dataset: str, methods: Sequence[s
 
     Raises:
         ValueError: there is no record of this data set.
+
+    Example:
+        >>> from dmws_lite.experiments.records import read_records
+        >>> from dmws_lite.figures import fraction_curves
+        >>> figure = fraction_curves(read_records(grid="tables", dataset="mri"), "mri", methods=["ours", "cm1"])
+        >>> [tick.get_text().split()[0] for tick in figure.axes[0].get_xticklabels()]
+        ['1%', '5%', '10%']
     """
     groups = [g for g in group_records(records) if g.task["dataset"] == dataset]
     if not groups:

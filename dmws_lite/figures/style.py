@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import matplotlib
@@ -58,11 +57,11 @@ STYLE = {
 def _styled(name: str) -> Callable:
     original = getattr(Axes, name)
 
-    @functools.wraps(original)
     def method(self: Axes, *args: object, **options: object) -> object:
         with matplotlib.rc_context(STYLE):
             return original(self, *args, **options)
 
+    method.__name__ = name
     return method
 
 
@@ -85,7 +84,14 @@ register_projection(BookAxes)
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = 7.0, height: float = 3.2, **options: object):
-    """Return ``(figure, axes)`` in the style of the book; sizes in inches, for the whole figure."""
+    """Return ``(figure, axes)`` in the style of the book; sizes in inches, for the whole figure.
+
+    Example:
+        >>> from dmws_lite.figures import new_figure
+        >>> figure, ax = new_figure(width=4, height=3)
+        >>> figure.get_size_inches().tolist()
+        [4.0, 3.0]
+    """
     with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(
             rows, columns, figsize=(width, height), subplot_kw={"projection": BookAxes.name}, **options

@@ -30,6 +30,13 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
 
     Returns:
         ``float32`` of shape ``(N, 3, H, W)``, stored channels-last, which makes convolutions faster.
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite.images.augment import normalise
+        >>> inputs = normalise(torch.full((2, 32, 32), 255, dtype=torch.uint8), mean=(0.5,) * 3, std=(0.25,) * 3)
+        >>> inputs.shape, inputs.max().item()  # (1 - 0.5) / 0.25
+        (torch.Size([2, 3, 32, 32]), 2.0)
     """
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(1).expand(-1, 3, -1, -1)
@@ -52,6 +59,13 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.
 
     Returns:
         A batch of the same shape and type.
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite.images.augment import shift_and_flip
+        >>> pixels = torch.arange(4, dtype=torch.uint8).expand(1, 4, 4)  # one image, each row 0 1 2 3
+        >>> shift_and_flip(pixels, torch.Generator().manual_seed(0), shift=0.25)[0, 0].tolist()
+        [2, 1, 0, 1]
     """
     n, (height, width) = len(pixels), pixels.shape[-2:]
 

@@ -31,6 +31,14 @@ class Images:
 
     Raises:
         ValueError: a tensor has the wrong type or shape, a label is out of range, or the lengths differ.
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite import Images
+        >>> pixels = torch.zeros(3, 32, 32, dtype=torch.uint8)  # three equal pictures, so three copies
+        >>> images = Images(pixels, torch.tensor([0, 0, 1]), ("benign", "malignant"))
+        >>> len(images), images.counts(), len(set(images.digests))
+        (3, {'benign': 2, 'malignant': 1}, 1)
     """
 
     pixels: torch.Tensor

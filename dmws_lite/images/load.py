@@ -105,6 +105,14 @@ def load_images(
         ImportError: a MedMNIST source was asked for, but the ``medmnist`` package is not installed.
         RuntimeError: a MedMNIST download failed, or its file is damaged.
         MemoryError: the tensor would not fit in this machine's memory.
+
+    Example:
+        >>> from dmws_lite import load_images
+        >>> images = load_images("phantom-mri", n=40, size=32, progress=False)
+        >>> images.pixels.shape, images.pixels.dtype
+        (torch.Size([40, 32, 32]), torch.uint8)
+        >>> images.counts()
+        {'glioma-like': 10, 'meningioma-like': 10, 'notumor': 10, 'pituitary-like': 10}
     """
     options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
     _check_options(options)

@@ -110,6 +110,12 @@ def split(
 
     Raises:
         ValueError: a value is out of range, or a class has too few distinct images for both parts.
+
+    Example:
+        >>> from dmws_lite import load_images, split
+        >>> data = split(load_images("phantom-ct", n=60, size=32, progress=False), fraction=0.25, seed=0)
+        >>> len(data.train), len(data.test), data.pool_size, data.leaked
+        (12, 12, 48, 0)
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
@@ -254,6 +260,18 @@ def split_by_patient(
 
     Raises:
         ValueError: see :func:`patient_groups` and :func:`dmws_lite.images.splits.split`.
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite.images.dataset import Images
+        >>> files = ("a/p1-1.png", "a/p1-2.png", "a/p2-1.png", "b/p3-1.png", "b/p3-2.png", "b/p4-1.png")
+        >>> pixels = torch.arange(6, dtype=torch.uint8).view(6, 1, 1).expand(6, 32, 32)
+        >>> images = Images(pixels, torch.tensor([0, 0, 0, 1, 1, 1]), ("a", "b"), files=files)
+        >>> data = split_by_patient(images, r"p\\d+", fraction=1.0)
+        >>> data.train.files  # patients 2 and 3
+        ('a/p2-1.png', 'b/p3-1.png', 'b/p3-2.png')
+        >>> data.test.files  # patients 1 and 4
+        ('a/p1-1.png', 'a/p1-2.png', 'b/p4-1.png')
     """
     groups = patient_groups(images, pattern)
     data = split(replace(images, digests=groups), fraction, seed, "grouped", test_share)

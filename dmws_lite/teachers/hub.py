@@ -40,7 +40,7 @@ def load_from_hub(
     cache_dir: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> nn.Module:
-    """Load any pretrained timm model from the hub, with the same checks as the teachers of :data:`PAIRS`.
+    """Load any pretrained timm model from the hub, with the same checks as the teachers of ``PAIRS``.
 
     Args:
         name: timm's name, with or without a tag.

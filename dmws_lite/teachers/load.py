@@ -46,7 +46,7 @@ def load_teacher(name: str, *, cache_dir: str | os.PathLike[str] | None = None, 
     of any size, so a fallback changes the size and the pretraining but not the type of network.
 
     Args:
-        name: a key of :data:`PAIRS`, the timm name of a teacher, or ``"auto"``.
+        name: a key of ``PAIRS``, the timm name of a teacher, or ``"auto"``.
         cache_dir: folder for downloads. By default, hub files go to the hub client's own cache, and files from wheels
             to the folder in the environment variable ``DMWS_CACHE``, or else to ``~/.cache/dmws_lite``.
         quiet: do not show progress. Problems and the choice of ``"auto"`` are printed anyway.
@@ -59,6 +59,12 @@ def load_teacher(name: str, *, cache_dir: str | os.PathLike[str] | None = None, 
         ValueError: ``name`` is unknown.
         TeacherError: the weights are unavailable or fail their checksum.
         FileNotFoundError: the bundled file is missing from the installation.
+
+    Example:
+        >>> from dmws_lite import load_teacher
+        >>> teacher = load_teacher("convnext_pocket")  # comes with the project
+        >>> teacher.pair, teacher.num_classes, teacher.training
+        ('convnext_pocket', 200, False)
     """
     if name == "auto":
         return _first_available(cache_dir, quiet)

@@ -201,6 +201,12 @@ def find_pair(name: str) -> Pair:
 
     Raises:
         ValueError: no pair has that name; the message lists the names.
+
+    Example:
+        >>> from dmws_lite.teachers.pairs import find_pair
+        >>> pair = find_pair("convnext_pocket")
+        >>> pair.student, pair.input_size
+        ('ConvNeXt, widths 24/48/96/192, depths 2/2/6/2, stem stride 2', 64)
     """
     if name in PAIRS:
         return PAIRS[name]
@@ -216,7 +222,7 @@ def make_student(name: str, num_classes: int, img_size: int | None = None, seed:
     """Build the student of a pair with timm's own random initialisation, the paper's baseline CM2.
 
     Args:
-        name: a key of :data:`PAIRS`, the timm name of the teacher, or the ``.pair`` of a loaded teacher.
+        name: a key of ``PAIRS``, the timm name of the teacher, or the ``.pair`` of a loaded teacher.
         num_classes: number of classes of the new classifier, at least 1.
         img_size: side of the square images in pixels; by default the teacher's. For a ViT a multiple of the patch size,
             for convolutions at least the total stride.
@@ -228,6 +234,12 @@ def make_student(name: str, num_classes: int, img_size: int | None = None, seed:
 
     Raises:
         ValueError: the name is unknown, there are no classes, or the architecture cannot take the image size.
+
+    Example:
+        >>> from dmws_lite import make_student
+        >>> student = make_student("convnext_pocket", num_classes=4, img_size=64, seed=0)
+        >>> sum(parameter.numel() for parameter in student.parameters())
+        1243636
     """
     pair = find_pair(name)
     size = pair.input_size if img_size is None else img_size

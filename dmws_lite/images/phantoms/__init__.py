@@ -64,10 +64,6 @@ def make_phantoms(
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
     """Make ``n`` phantom images with labels.
 
-    Example::
-
-        pixels, labels, classes = make_phantoms("mri", 100)
-
     Args:
         kind: "xray" (simulated chest X-rays, 4 classes), "ct" (simulated lung CT slices, 3 classes) or
             "mri" (simulated brain MRI slices, 4 classes); names in ``PHANTOM_CLASSES``.
@@ -82,6 +78,12 @@ def make_phantoms(
 
     Raises:
         ValueError: an argument is outside the ranges above.
+
+    Example:
+        >>> from dmws_lite.images.phantoms import make_phantoms
+        >>> pixels, labels, classes = make_phantoms("ct", 3, size=32)
+        >>> pixels.shape, sorted(labels.tolist()), classes
+        (torch.Size([3, 32, 32]), [0, 1, 2], ('cap-like', 'covid-like', 'normal'))
     """
     _check(kind, n, size, seed)
     draw, grid = _DRAW[kind], Grid(int(size))
