@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from browser import ROOT, number, open_page, overflow, put
@@ -219,3 +220,25 @@ def test_each_widget_is_on_one_page_once(book: Path) -> None:
                     found.setdefault(name[1], []).append(path.name)
     once = ("element-selection", "loss-playground", "auxiliary-memory", "ablation-explorer")
     assert {name: len(found.get(name, [])) for name in once} == dict.fromkeys(once, 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("TrainConfig", "book/api/training.html#dmws_lite.training.config.TrainConfig"),
+        ("dual_students", "book/api/selection.html#dmws_lite.selection.dual.dual_students"),
+        ("what is tau", "book/glossary.html#term-tau"),
+        ("learning rate", "book/glossary.html#term-Learning-rate"),
+        ("install", "book/how_to_use.html#install"),
+        ("overfitting", "book/glossary.html#term-Overfitting"),
+        ("mean teacher", "book/glossary.html#term-Mean-teacher"),
+        ("data set download", "book/data_cards.html#download-a-data-set"),
+    ],
+)
+def test_search_finds_the_right_page_first(chromium, served, query, first) -> None:
+    page = open_page(chromium, f"{served}/search.html?q={quote(query)}", wait="#search-results li a")
+    try:
+        page.locator("#search-results .search-summary").wait_for()
+        assert page.locator("#search-results li a").first.get_attribute("href") == first
+    finally:
+        page.close()
