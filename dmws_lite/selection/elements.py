@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from .channels.choose import Chooser
-from .channels.trace import Untraceable, Wiring, trace
+from .channels.labels import Untraceable
+from .channels.trace import Wiring, trace
 from .layers import owner
 from .plan import FRESH_CLASSIFIER, Row, SelectionError, shape_text
 
