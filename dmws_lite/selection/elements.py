@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from .channels.choose import Chooser
-from .channels.trace import Untraceable, Wiring, trace
+from .channels.labels import Untraceable
+from .channels.trace import Wiring, trace
 from .layers import owner
 from .plan import FRESH_CLASSIFIER, Row, SelectionError, shape_text
 
@@ -60,7 +61,8 @@ def select_elements(
     if heads not in HEAD_CHOICES:
         raise SelectionError(f"heads={heads!r} is unknown; choose one of {', '.join(HEAD_CHOICES)}")
     sources = {name: source for name, source in mapping.items() if source and name not in facts.classifier}
-    chooser = Chooser(*facts.wiring, sources, rule, part, seed, heads) if sources else None
+    weights = dict(facts.teacher.named_parameters())
+    chooser = Chooser(*facts.wiring, sources, rule, part, seed, heads, weights) if sources else None
     rows = []
     for name, source in mapping.items():
         try:
@@ -152,8 +154,8 @@ def _same_rank(name: str, source_shape: tuple, shape: tuple, notes: list[str]) -
         notes.append("1x1 convolution -> linear")
         return source_shape[:2]
     raise SelectionError(
-        f"{name}: the teacher's tensor is {shape_text(source_shape)}, the student's {shape_text(shape)}, which differ in rank; "
-        "choose a student of the teacher's family, or pass strict=False to leave it at its own initialisation"
+        f"{name}: the teacher's tensor is {shape_text(source_shape)}, the student's {shape_text(shape)}: their ranks "
+        "differ; choose a student of the teacher's family, or pass strict=False to leave it at its own initialisation"
     )
 
 
@@ -162,8 +164,8 @@ def _check_kernel_and_groups(name: str, source: str, source_shape: tuple, shape:
         return
     if source_shape[2:] != shape[2:]:
         raise SelectionError(
-            f"{name}: kernel {shape_text(source_shape[2:])} of the teacher is not {shape_text(shape[2:])}; weights are cut "
-            "along channels only, so give the student the teacher's kernel size, or pass strict=False"
+            f"{name}: kernel {shape_text(source_shape[2:])} of the teacher is not {shape_text(shape[2:])}; weights are "
+            "cut along channels only, so give the student the teacher's kernel size, or pass strict=False"
         )
     if name == facts.stem and source_shape[1] != shape[1]:
         raise SelectionError(

@@ -23,7 +23,7 @@ from dmws_lite.classroom.widgets.selection import (
     matching,
 )
 from dmws_lite.selection.plan import Cut, Plan, Row, coverage
-from dmws_lite.selection.rules import RULES
+from dmws_lite.selection.rules import index_rules
 
 NAME = "element-selection"
 ROOT = f'[data-widget="{NAME}"]'
@@ -54,7 +54,7 @@ def plan_of_shown(names, rule, part, n_student, heads, seed) -> Plan:
 # -- what Python prepares ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", index_rules())
 def test_the_axes_of_the_stream_are_cut_as_in_a_real_plan(teacher, widget, rule) -> None:
     # All 48 channels of the stream are shown, so here the widget and a real selection must agree to the index.
     student = make_student("convnext_pocket", 4, 64)
@@ -190,7 +190,7 @@ def test_integer_rules_of_the_script_are_those_of_python(chromium) -> None:
 def test_every_setting_of_the_controls_is_what_python_chooses_and_counts(shown, widget) -> None:
     page = shown(1000)
     names = widget.names
-    for rule, heads in itertools.product(RULES, ("strided", "whole")):
+    for rule, heads in itertools.product(index_rules(), ("strided", "whole")):
         choose_rule(page, rule)
         put(page, NAME, "heads", heads)
         for place, n_student in enumerate(STUDENTS):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmws_lite.selection.rules import RULES, element_indices, overlap
+from dmws_lite.selection.rules import element_indices, index_rules, overlap
 
 SIZES = [(8, 4), (384, 192), (1024, 384), (96, 64), (12, 8), (768, 192), (7, 3), (5, 5), (9, 1), (40, 24)]
 
@@ -29,7 +29,7 @@ def test_uniform_is_the_official_rule_at_integer_ratios(n_teacher, n_student):
     assert torch.equal(element_indices(n_teacher, n_student), torch.arange(n_student) * step)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", index_rules())
 @pytest.mark.parametrize(("n_teacher", "n_student"), SIZES)
 def test_parts_are_sorted_distinct_and_overlap_no_more_than_they_must(rule, n_teacher, n_student):
     main, aux = (element_indices(n_teacher, n_student, rule, part, seed=3, key="w") for part in (0, 1))

@@ -8,13 +8,15 @@ choices of the families on it. So two axes that meet in the network cannot disag
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from ..plan import Cut, SelectionError
-from ..rules import element_indices
+from ..rules import element_indices, find_rule
 from .labels import View
 from .trace import Wiring
 
@@ -39,16 +41,29 @@ class Chooser:
         big: wiring of the teacher.
         small: wiring of the student.
         sources: for each student tensor that takes part, the teacher's tensor.
-        rule: a rule of :func:`dmws_lite.selection.rules.element_indices`.
+        rule: a name in :data:`dmws_lite.selection.rules.RULES`.
         part: 0 for the main, 1 for the auxiliary student.
         seed: seed of the random rules.
         heads: ``"strided"`` or ``"whole"``, see :func:`dmws_lite.selection.elements.element_selection`.
+        weights: the teacher's parameters by name, for rules that look at them.
     """
 
     def __init__(
-        self, big: Wiring, small: Wiring, sources: Mapping[str, str], rule: str, part: int, seed: int, heads: str
+        self,
+        big: Wiring,
+        small: Wiring,
+        sources: Mapping[str, str],
+        rule: str,
+        part: int,
+        seed: int,
+        heads: str,
+        weights: Mapping[str, Tensor],
     ) -> None:
         self.rule, self.part, self.seed, self.heads = rule, part, seed, heads
+        known = find_rule(rule)
+        self._consistent = known.consistent
+        taken = {source: weights[source] for source in sources.values() if source in weights}
+        self._squares = squared_norms(big, taken) if known.needs_weights else None
         self.sets: dict[str, tuple[int, ...]] = {}
         self._big, self._small, self._sources = big, small, sources
         # The teacher's axes go by the names of the student's, so that families of the two can be compared.
@@ -95,7 +110,7 @@ class Chooser:
         indices, name, how = self._fill(tensor, axis, own, whole)
         if n_teacher == n_student and indices == tuple(range(n_teacher)):
             return None
-        if self.rule == "random_inconsistent":
+        if not self._consistent:
             name += f"@{tensor}/{axis}"
         self.sets[name] = indices
         return Cut(axis, n_teacher, n_student, how, name)
@@ -141,7 +156,7 @@ class Chooser:
 
     def _choice(self, sign: tuple[Axis, ...], tensor: str, axis: int) -> _Choice:
         source = self._source(sign, tensor, axis)
-        key = (sign, source, f"{tensor}/{axis}" if self.rule == "random_inconsistent" else "")
+        key = (sign, source, f"{tensor}/{axis}" if not self._consistent else "")
         if key not in self._made:
             self._made[key] = self._choose(sign, source, tensor, axis)
         return self._made[key]
@@ -155,11 +170,11 @@ class Chooser:
         if len(wider) == 1:  # the teacher couples more than the student does: one choice serves both
             return wider[0]
         meeting = [other for other, axes in self._touched_big.items() if touched & axes]
-        here = [other for other in meeting if (tensor, axis) in self._touched_big[other]]
+        touching = [other for other in meeting if (tensor, axis) in self._touched_big[other]]
         sizes = {len(self._families_big[other]) for other in meeting}
-        if len(here) != 1 or len(sizes) != 1 or not touched <= set().union(*(set(m) for m in meeting)):
+        if len(touching) != 1 or len(sizes) != 1 or not touched <= set().union(*(set(m) for m in meeting)):
             raise self._other_wiring(tensor, axis)
-        return here[0]  # the student couples what the teacher has apart, at one width: equal choices serve
+        return touching[0]  # the student couples what the teacher has apart, at one width: equal choices serve
 
     def _other_wiring(self, tensor: str, axis: int) -> SelectionError:
         return SelectionError(
@@ -191,9 +206,9 @@ class Chooser:
                 if not _keeps_groups(choice.channels, v, w):
                     raise self._other_wiring(tensor, axis)
             return choice
-        chosen = self._elements(len(big), len(small), key)
+        chosen = self._elements([[channel] for channel in big], len(small), key)
         channels = {channel: big[i] for channel, i in zip(small, chosen)}
-        return _Choice(channels, (len(big), len(small)), "")
+        return _Choice(channels, (len(big), len(small), *self._distinct(chosen)), "")
 
     def _by_groups(self, own: View, whole: View, tensor: str, axis: int, key: str) -> _Choice:
         """Choose groups, and members within every group alike."""
@@ -207,37 +222,63 @@ class Chooser:
                 f"{tensor}: {groups_s} {kind} of {members_s} cannot be whole {kind} of a teacher with {groups_t} "
                 f"{kind} of {members_t}; {remedy}"
             )
-        outer = self._along(own.outer, whole.outer, groups_t, groups_s, f"{key}/heads", tensor, axis)
-        inner = self._along(own.inner, whole.inner, members_t, members_s, f"{key}/inside", tensor, axis)
+        outer = self._along(own.outer, whole.outer, h.tolist(), groups_s, f"{key}/heads", tensor, axis)
+        inner = self._along(own.inner, whole.inner, h.T.tolist(), members_s, f"{key}/inside", tensor, axis)
         channels = {int(g[a, b]): int(h[outer[a], inner[b]]) for a in range(groups_s) for b in range(members_s)}
         words = "whole heads" if own.optional else f"groups {groups_t}x{members_t}->{groups_s}x{members_s}"
-        return _Choice(channels, (groups_t, groups_s, members_t, members_s), words)
+        distinct = self._distinct(outer, inner)
+        return _Choice(channels, (groups_t, groups_s, members_t, members_s, *distinct), words)
 
     def _along(
-        self, own: np.ndarray | None, whole: np.ndarray | None, n_teacher: int, n_student: int, key: str, tensor: str,
-        axis: int,
+        self, own: np.ndarray | None, whole: np.ndarray | None, elements: Sequence[Sequence[int]], n_student: int,
+        key: str, tensor: str, axis: int,
     ) -> list[int]:  # fmt: skip
         """Choose along one side of a grid: as the channels that stand for this side are chosen, if there are any."""
-        named = own is not None and whole is not None and len(own) == n_student and len(whole) == n_teacher
-        if not named or self.rule == "random_inconsistent" or int(own[0]) not in self._sign_small:
-            return self._elements(n_teacher, n_student, key)
+        named = own is not None and whole is not None and len(own) == n_student and len(whole) == len(elements)
+        if not named or not self._consistent or int(own[0]) not in self._sign_small:
+            return self._elements(elements, n_student, key)
         places = {channel: i for i, channel in enumerate(whole.tolist())}
         try:
             return [places[self._choice(self._sign_small[c], tensor, axis).channels[c]] for c in own.tolist()]
         except KeyError as error:
             raise self._other_wiring(tensor, axis) from error
 
-    def _elements(self, n_teacher: int, n_student: int, key: str) -> list[int]:
+    def _distinct(self, *chosen: list[int]) -> tuple[tuple[int, ...], ...]:
+        """Return what tells two choices of equal sizes apart: nothing, unless the rule looks at the weights."""
+        return tuple(map(tuple, chosen)) if self._squares is not None else ()
+
+    def _elements(self, elements: Sequence[Sequence[int]], n_student: int, key: str) -> list[int]:
+        """Choose among elements, each of them one channel of the teacher or a group of channels."""
+        n_teacher, scores = len(elements), None
         if n_teacher == n_student:
             return list(range(n_teacher))
-        return element_indices(n_teacher, n_student, self.rule, self.part, self.seed, key).tolist()
+        if self._squares is not None:
+            scores = [math.sqrt(sum(self._squares.get(channel, 0.0) for channel in group)) for group in elements]
+        return element_indices(n_teacher, n_student, self.rule, self.part, self.seed, key, scores).tolist()
+
+
+def squared_norms(wiring: Wiring, weights: Mapping[str, Tensor]) -> dict[int, float]:
+    """Sum the squares of all weights that belong to each channel of a network, over the tensors that share it.
+
+    Args:
+        wiring: of the network.
+        weights: its parameters by name; those left out do not count. Computed in float64 on the CPU.
+
+    Returns:
+        Channel -> squared norm. A weight between two channels counts to both.
+    """
+    squares: dict[int, float] = {}
+    for name, value in weights.items():
+        entries = value.detach().cpu().double().square()
+        for axis, channels in _axes_of(wiring, name).items():
+            sums = entries.sum(tuple(other for other in range(entries.ndim) if other != axis)).tolist()
+            for channel, amount in zip(channels.tolist(), sums if entries.ndim > 1 else entries.tolist()):
+                squares[channel] = squares.get(channel, 0.0) + amount
+    return squares
 
 
 def _axes_of(wiring: Wiring, tensor: str) -> dict[int, np.ndarray]:
-    found = {}
-    while (tensor, len(found)) in wiring.axes:
-        found[len(found)] = wiring.axes[tensor, len(found)]
-    return found
+    return dict(enumerate(wiring.channels_of(tensor)))
 
 
 def _families(axes: Mapping[Axis, np.ndarray], fixed: frozenset[int]) -> dict[tuple[Axis, ...], Family]:

@@ -1,4 +1,4 @@
-"""Labels for tensor dimensions: which channel of which weight an entry of an activation belongs to. No models here.
+"""Labels for the dimensions of a tensor: which channel of which weight an entry of an activation belongs to.
 
 A *label* is an ``int64`` array with as many dimensions as its tensor, of length 1 along every dimension on which the
 channel does not depend. Its values are:
@@ -23,6 +23,8 @@ PLACE = 1 << 40
 
 Label = np.ndarray
 
+Labels = list[Label]
+
 
 @dataclass(frozen=True)
 class View:
@@ -42,7 +44,11 @@ class View:
 
 
 class Crossed(Exception):
-    """Two labels overlap in a way that a channel per entry cannot express."""
+    """Two labels overlap in a way that one channel per entry cannot express."""
+
+
+class Untraceable(Exception):
+    """The channels of a model cannot be followed; the message says where."""
 
 
 class Channels:
@@ -97,15 +103,12 @@ class Channels:
         return node
 
     def fix(self, nodes: np.ndarray) -> None:
-        """Declare channels to be geometry: their axes keep their length."""
+        """Mark channels as geometry: their axes keep their length."""
         self.fixed.update(self.roots(nodes[(nodes >= 0) & (nodes < PLACE)]).ravel().tolist())
 
-    def is_fixed(self, root: int) -> bool:
-        return root in self._final_fixed
-
-    def close(self) -> None:
-        """End the joining: from now on :meth:`is_fixed` may be asked."""
-        self._final_fixed = {self._root(node) for node in self.fixed}
+    def fixed_roots(self) -> set[int]:
+        """Return the channels that are geometry, once all joins are made."""
+        return {self._root(node) for node in self.fixed}
 
     # -- relations between labels ---------------------------------------------------------------------------------
 
@@ -118,7 +121,7 @@ class Channels:
         return label if label.size > 1 else None
 
     def grid(self, label: Label) -> np.ndarray:
-        """Read a label as rows over its last varying dimension; rows that repeat are given once."""
+        """Read a label as rows along its last varying dimension; repeated rows are given once."""
         inner = varying(label)[-1]
         rows = np.moveaxis(label, inner, -1).reshape(-1, label.shape[inner])
         _, first = np.unique(self.roots(rows), axis=0, return_index=True)
@@ -132,40 +135,45 @@ class Channels:
         """Couple two labels of one tensor, entry by entry.
 
         Returns:
-            The label of the result, or ``None`` when the two speak of different dimensions and both stay.
+            The label of the result, or ``None`` when the two describe different dimensions and both stay.
         """
-        vx, vy = set(varying(x)), set(varying(y))
+        along_x, along_y = set(varying(x)), set(varying(y))
         if is_place(x) or is_place(y):
-            if is_place(x) and is_place(y):
-                return x if vx == vy else None
-            place, node, vp, vn = (x, y, vx, vy) if is_place(x) else (y, x, vy, vx)
-            if not vn <= vp:
-                return None
-            self.fix(node)
-            return place if vp == vn else None
-        if vx == vy:
+            return self._relate_places(x, y)
+        if along_x == along_y:
             if any(a != b for a, b in zip(x.shape, y.shape)):
                 raise Crossed
             self.join(x, y)
             return np.where(x < 0, y, x)
-        if vx < vy:
-            x, y, vx, vy = y, x, vy, vx
-        if not vy < vx:
-            if vx & vy:
+        if along_x < along_y:
+            x, y, along_x, along_y = y, x, along_y, along_x
+        if not along_y < along_x:
+            if along_x & along_y:
                 raise Crossed
             return None
-        if max(vx) in vy:
+        if max(along_x) in along_y:
             grid = self.grid(x)
-            if len(vy) == 1 and self.is_split(grid):
+            if len(along_y) == 1 and self.is_split(grid):
                 self.views.append(View(False, grid, inner=y.ravel()))
             else:
                 self.join(x, y)
-        elif len(vy) > 1 or not self.heads(x, y):
+        elif len(along_y) > 1 or not self.heads(x, y):
             return None
         return x
 
+    def _relate_places(self, x: Label, y: Label) -> Label | None:
+        """Couple two labels of which at least one is geometry."""
+        along_x, along_y = set(varying(x)), set(varying(y))
+        if is_place(x) and is_place(y):
+            return x if along_x == along_y else None
+        place, node = (x, y) if is_place(x) else (y, x)
+        if not set(varying(node)) <= set(varying(place)):
+            return None
+        self.fix(node)
+        return place if along_x == along_y else None
+
     def heads(self, x: Label, outer: Label) -> bool:
-        """Note that the rows of ``x`` belong to the channels of ``outer``, such as heads; say whether they can."""
+        """Record that the rows of ``x`` belong to the channels of ``outer``, such as heads; tell whether they can."""
         (axis,) = varying(outer)
         inner = max(varying(x))
         rows = np.moveaxis(x, [axis, inner], [-2, -1])
@@ -194,18 +202,19 @@ def varying(label: Label) -> list[int]:
 
 
 def is_place(label: Label) -> bool:
+    """Tell whether a label has an entry that is geometry."""
     return bool((label >= PLACE).any())
 
 
 def places(shape: Sequence[int], axes: Sequence[int]) -> Label | None:
-    """Label the given dimensions of a tensor of this shape as geometry."""
+    """Label some dimensions of a tensor of this shape as geometry; ``None`` when all of them have length 1."""
     sizes = [n if axis in axes else 1 for axis, n in enumerate(shape)]
     return np.arange(int(np.prod(sizes)), dtype=np.int64).reshape(sizes) + PLACE if np.prod(sizes) > 1 else None
 
 
 def reshape(label: Label, old: Sequence[int], new: Sequence[int]) -> Label:
     """Carry a label through a reshape of its tensor, expanding only the dimensions that are split or merged."""
-    blown, target, i, j = [], [], 0, 0
+    expanded, target, i, j = [], [], 0, 0
     while i < len(old) or j < len(new):
         a, b, ii, jj = 1, 1, i, j
         while True:  # the smallest run of old dimensions that makes up a run of new ones
@@ -216,10 +225,20 @@ def reshape(label: Label, old: Sequence[int], new: Sequence[int]) -> Label:
             if a == b and (ii > i or jj > j) and not (ii == i or jj == j) or (ii == len(old) and jj == len(new)):
                 break
         if all(n == 1 for n in label.shape[i:ii]):
-            blown += [1] * (ii - i)
+            expanded += [1] * (ii - i)
             target += [1] * (jj - j)
         else:
-            blown += list(old[i:ii])
+            expanded += list(old[i:ii])
             target += list(new[j:jj])
         i, j = ii, jj
-    return np.broadcast_to(label, blown).reshape(target)
+    return np.broadcast_to(label, expanded).reshape(target)
+
+
+def lead(label: Label, ndim: int) -> Label:
+    """Put dimensions of length 1 in front, as broadcasting does."""
+    return label.reshape(*[1] * (ndim - label.ndim), *label.shape)
+
+
+def along(label: Label, axis: int, ndim: int) -> Label:
+    """Turn the label of a vector into one along an axis of a tensor."""
+    return label.reshape([label.size if a == axis else 1 for a in range(ndim)])
