@@ -116,7 +116,7 @@ def test_a_reader_finds_everything_where_its_name_says() -> None:
         "benchmarks/bench.py"
     ).split():
         assert (ROOT / name).exists(), f"{name} is missing"
-    assert len([path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")]) <= 12
+    assert len([path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")]) <= 16
 
 
 def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
