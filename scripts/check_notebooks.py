@@ -31,7 +31,7 @@ SECTIONS = {
 }
 # Tags that let a broken cell pass unseen.
 FORBIDDEN_TAGS = {"skip-execution", "nbval-skip", "nbval-ignore-output"}
-# Calls on `plt` or `plots` that draw nothing.
+# Calls on `plt` or `figures` that draw nothing.
 SILENT = {"close", "ion", "ioff", "rc", "switch_backend", "method_style"}
 ABSOLUTE_PATH = re.compile(
     r"""(?<![\w./:-])/(?:home|Users|root|tmp|work|mnt|media|content|usr|var|opt|srv)/|\b[A-Z]:\\"""
@@ -45,12 +45,12 @@ def tags(cell: nbformat.NotebookNode) -> list[str]:
 
 
 def draws(tree: ast.AST) -> bool:
-    """Tell whether the code calls a function of `plots` or `plt` that makes a figure."""
+    """Tell whether the code calls a function of `figures` or `plt` that makes a figure."""
     return any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
-        and node.func.value.id in {"plots", "plt"}
+        and node.func.value.id in {"figures", "plt"}
         and node.func.attr not in SILENT
         for node in ast.walk(tree)
     )

@@ -138,7 +138,7 @@ def test_the_playground_is_trained_by_clicking(chromium, lab) -> None:  # noqa: 
         assert accuracy in first.inner_text()
 
         page.get_by_label("steps", exact=True).select_option("40")
-        page.get_by_label("method", exact=True).select_option("CM1: labels only")
+        page.get_by_label("method", exact=True).select_option("CM1: one selection")
         page.locator(".widget-hslider", has_text="alpha").locator("[disabled]").first.wait_for()  # without effect now
         button(page, "Train").click()
         wait_for_words(page, "Finished 40 steps")

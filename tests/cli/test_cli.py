@@ -352,7 +352,7 @@ def test_without_the_hub_the_remedy_is_said(tmp_path, capsys, monkeypatch):
         raise OSError("no route")
 
     monkeypatch.setattr("dmws_lite.teachers.hub.get_hf_file_metadata", down)
-    monkeypatch.setattr("dmws_lite.teachers.hub._kept_hub_file", lambda *_: None)
+    monkeypatch.setattr("dmws_lite.teachers.hub._cached_hub_file", lambda *_: None)
     names = ["vit_small_patch16_224", "vit_tiny_patch16_224", "-o", str(tmp_path / "s.safetensors")]
     assert main(["select", *names]) == 2
     said = capsys.readouterr().err
@@ -463,7 +463,7 @@ def test_single_files_and_what_is_none(trained, strangers, tmp_path, capsys):
     assert main(["predict", str(trained), str(text), "gone.png", str(good), str(tmp_path), "--quiet"]) == 1
     answer = capsys.readouterr()
     assert len(rows(answer.out)) == 1
-    for told in ("gone.png: does not exist", "notes.txt: not an image format", "no image in this folder"):
+    for told in ("gone.png: does not exist", "notes.txt: not in an image format", "no image in this folder"):
         assert told in answer.err
 
 

@@ -135,7 +135,7 @@ def test_the_tally_counts_tasks_by_what_their_intervals_say(some):
         r["metrics"]["accuracy"] += 0.001 * i * i
     table = tally_table([*some, *more, *lonely], {"Better?": ("ours", "cm1"), "Unknown?": ("ours", "cm3")}, "T")
     assert [c.text for c in table.rows[0]][2:7] == ["2", "1", "0", "1", "+0.020 to +0.094"]
-    assert table.rows[1][6].text == "not measured" and "all 2 comparisons" in table.notes[0]
+    assert table.rows[1][6].text == "not measured" and "adjustment for 2 comparisons" in table.notes[0]
 
 
 def test_a_change_of_differences_is_paired_by_seed(some):

@@ -569,7 +569,7 @@ def test_medmnist_refusals(tmp_path, monkeypatch):
         load_images("medmnist:organmnist3d", tmp_path)
     with pytest.raises(ValueError, match="chestmnist has several labels per image"):
         load_images("medmnist:chestmnist", tmp_path)
-    with pytest.raises(ValueError, match="stores 28, 64, 128 or 224 pixels, not '99'"):
+    with pytest.raises(ValueError, match="stores images of 28, 64, 128 or 224 pixels, not '99'"):
         load_images("medmnist:pathmnist_99", tmp_path)
     with pytest.raises(ValueError, match="parts='pilot' does not fit MedMNIST pathmnist, which has train, val, test"):
         load_images("medmnist:pathmnist", tmp_path, parts="pilot")

@@ -503,7 +503,7 @@ def test_hub_has_no_safetensors(hub, scenario):
 
 
 def test_hub_is_a_login_page(hub):
-    assert "does not answer as a hub" in hub["up"]["load:login-page"]["error"]
+    assert "does not answer like a hub" in hub["up"]["load:login-page"]["error"]
 
 
 def test_hub_is_silent(hub):
