@@ -398,7 +398,7 @@ def make_controls(start: Settings) -> dict[str, ipw.DOMWidget]:
     methods = [(METHODS[name].label, name) for name in COMPARED]
     controls = {
         "method": ipw.Dropdown(options=methods, description="method", **look),
-        "rule": ipw.Dropdown(options=RULES, description="rule", **look),
+        "rule": ipw.Dropdown(options=list(RULES), description="rule", **look),
         "alpha": ipw.FloatSlider(min=0, max=1, step=0.05, description="alpha (α)", continuous_update=False, **look),
         "beta": list_slider("beta (β)", BETAS, "{:g}", look),
         "tau": list_slider("tau (τ)", TAUS, "{:g}", look),
