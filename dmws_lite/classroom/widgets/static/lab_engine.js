@@ -66,7 +66,7 @@ export const DEFAULTS = {
   seed: 0, // of everything drawn: inputs, noise, order, fresh weights, random rules
   steps: 600,
   batch: 8,
-  every: 0, // steps between two measurements; 0: a sixtieth of all steps
+  every: 0, // steps between two measurements; 0: a fortieth of all steps
 };
 
 const MOVABLE = ["alpha", "beta", "tau", "tauSquared", "rate"];
@@ -130,7 +130,7 @@ export class Lab {
     this.pairs = METHODS.map((method) => new Pair(this.sizes, 64, ...starts[method]));
     this.losses = Object.fromEntries(METHODS.map((method, i) => [method, this.pairs[i]]));
     this.batches = new Batches(this.data, batch, seed);
-    this.every = this.settings.every || Math.ceil(this.settings.steps / 60);
+    this.every = this.settings.every || Math.ceil(this.settings.steps / 40);
     this.now = this.latest = 0;
     this.share = 1;
     this.startSums(); // of the losses since the last measurement

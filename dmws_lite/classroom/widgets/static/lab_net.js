@@ -81,15 +81,34 @@ export class Network {
       const input = l ? this.outputs[l - 1] : x, below = l ? this.deltas[l - 1] : null;
       gradient.fill(0, weight, bias + to);
       if (below) below.fill(0, 0, n * from);
-      for (let b = 0; b < n; b++) {
+      let b = 0;
+      for (; b + 4 <= n; b += 4) { // four inputs at a time here too
+        const x0 = b * from, x1 = x0 + from, x2 = x1 + from, x3 = x2 + from;
+        for (let o = 0, w = weight; o < to; o++, w += from) {
+          const at = b * to + o, d0 = delta[at], d1 = delta[at + to], d2 = delta[at + 2 * to], d3 = delta[at + 3 * to];
+          if (d0 === 0 && d1 === 0 && d2 === 0 && d3 === 0) continue; // half of the units are off
+          gradient[bias + o] += d0 + d1 + d2 + d3;
+          for (let i = 0; i < from; i++) {
+            gradient[w + i] += d0 * input[x0 + i] + d1 * input[x1 + i] + d2 * input[x2 + i] + d3 * input[x3 + i];
+          }
+          if (!below) continue;
+          for (let i = 0; i < from; i++) {
+            const v = values[w + i];
+            below[x0 + i] += d0 * v;
+            below[x1 + i] += d1 * v;
+            below[x2 + i] += d2 * v;
+            below[x3 + i] += d3 * v;
+          }
+        }
+      }
+      for (; b < n; b++) {
         const at = b * from;
-        for (let o = 0; o < to; o++) {
+        for (let o = 0, w = weight; o < to; o++, w += from) {
           const d = delta[b * to + o];
-          if (d === 0) continue; // half of the units are off
+          if (d === 0) continue;
           gradient[bias + o] += d;
-          const w = weight + o * from;
-          if (below) for (let i = 0; i < from; i++) { gradient[w + i] += d * input[at + i]; below[at + i] += d * values[w + i]; }
-          else for (let i = 0; i < from; i++) gradient[w + i] += d * input[at + i];
+          for (let i = 0; i < from; i++) gradient[w + i] += d * input[at + i];
+          if (below) for (let i = 0; i < from; i++) below[at + i] += d * values[w + i];
         }
       }
       if (below) for (let k = 0; k < n * from; k++) if (input[k] <= 0) below[k] = 0;

@@ -31,27 +31,30 @@ function shuffled(n, random) {
 
 // -- points in the plane, within about -2.3 .. 2.3 ---------------------------------------------------------------------
 
-function spiral(k, arms, random, turn, wind) {
+/** The k-th of some arms that wind around the middle. */
+function spiral(k, arms, random, turn, spread) {
   const r = 0.15 + 0.85 * random();
-  const angle = 2 * Math.PI * (k / arms + wind * r + turn) + (0.15 * gaussian(random)) / Math.max(r, 0.3);
+  const angle = 2 * Math.PI * (k / arms + 1.2 * r + turn) + (spread * gaussian(random)) / Math.max(r, 0.3);
   return [2 * r * Math.cos(angle), 2 * r * Math.sin(angle)];
 }
 
+/** The k-th of some rings around the middle. */
 function ring(k, rings, random, stretch, spread) {
   const r = 0.3 + (1.65 * k) / (rings - 1) + spread * gaussian(random), angle = 2 * Math.PI * random();
   return [r * stretch * Math.cos(angle), (r / stretch) * Math.sin(angle)];
 }
 
-function moon(k, moons, random, turn, spread) {
-  const angle = Math.PI * random(), around = 2 * Math.PI * (k / moons + turn);
-  const x = 0.75 + 0.8 * Math.cos(angle) + spread * gaussian(random), y = 1.3 * Math.sin(angle) - 0.55 + spread * gaussian(random);
-  return [x * Math.cos(around) - y * Math.sin(around), x * Math.sin(around) + y * Math.cos(around)];
+/** The k-th of some bands with a wavy border, one above the other. */
+function wave(k, bands, random, phase, spread) {
+  const x = 4.2 * random() - 2.1, y = ((k + 0.5 + 0.7 * (random() - 0.5)) / bands - 0.5) * 4.2;
+  return [x, y + 0.55 * Math.sin(2.2 * x + phase) + spread * gaussian(random)];
 }
 
-function island(k, classes, random, each, spread) {
-  const which = Math.floor(each * random()) * classes + k, angle = (2 * Math.PI * which) / (each * classes);
-  const r = which % 2 ? 1.7 : 0.9;
-  return [r * Math.cos(angle) + spread * gaussian(random), r * Math.sin(angle) + spread * gaussian(random)];
+/** The k-th of some crescents around the middle. */
+function moon(k, moons, random, turn, spread) {
+  const angle = Math.PI * random(), around = 2 * Math.PI * (k / moons + turn);
+  const x = 1.1 + 0.75 * Math.cos(angle) + spread * gaussian(random), y = 1.15 * Math.sin(angle) - 0.5 + spread * gaussian(random);
+  return [x * Math.cos(around) - y * Math.sin(around), x * Math.sin(around) + y * Math.cos(around)];
 }
 
 // -- thumbnails of phantoms --------------------------------------------------------------------------------------------
@@ -115,10 +118,10 @@ const plane = (names, draw, source) => ({ inputs: 2, side: 0, names, draw, sourc
 /** Every task: names of the classes, draw(class, random) -> inputs, and the same of the teacher's task (`source`). */
 export const TASKS = {
   plane: {
-    spirals: plane(letters(3, "arm"), (k, random) => spiral(k, 3, random, 1 / 11, 0.75), (k, random) => spiral(k, 6, random, 0, 0.75)),
-    rings: plane(letters(3, "ring"), (k, random) => ring(k, 3, random, 1.12, 0.16), (k, random) => ring(k, 6, random, 1, 0.1)),
-    moons: plane(letters(3, "moon"), (k, random) => moon(k, 3, random, 0.06, 0.16), (k, random) => moon(k, 6, random, 0, 0.08)),
-    islands: plane(letters(3, "group"), (k, random) => island(k, 3, random, 4, 0.2), (k, random) => island(k, 6, random, 2, 0.2)),
+    spirals: plane(letters(3, "arm"), (k, random) => spiral(k, 3, random, 1 / 11, 0.12), (k, random) => spiral(k, 6, random, 0, 0.08)),
+    rings: plane(letters(3, "ring"), (k, random) => ring(k, 3, random, 1.1, 0.16), (k, random) => ring(k, 6, random, 1, 0.1)),
+    waves: plane(letters(3, "band"), (k, random) => wave(k, 3, random, 0.3, 0.1), (k, random) => wave(k, 6, random, 0, 0.05)),
+    moons: plane(letters(3, "moon"), (k, random) => moon(k, 3, random, 0.04, 0.12), (k, random) => moon(k, 6, random, 0, 0.08)),
   },
   phantoms: {
     mri: {
@@ -139,13 +142,13 @@ export function drawInputs(task, n, random) {
   return { x, labels, n };
 }
 
-const TESTS = 400;
+const TESTS = { plane: 300, phantoms: 200 };
 
 /** The inputs of a run, see `lab.data` in lab_engine.js. */
 export function drawTask({ world, task: name, labels: perClass, noise, seed }) {
   const task = TASKS[world][name], classes = task.names.length;
   const train = drawInputs(task, perClass * classes, generator(seed, 1));
-  const test = drawInputs(task, TESTS - (TESTS % classes), generator(seed, 2));
+  const test = drawInputs(task, TESTS[world] - (TESTS[world] % classes), generator(seed, 2));
   train.truth = Uint8Array.from(train.labels);
   const random = generator(seed, 3);
   for (const i of shuffled(train.n, random).slice(0, Math.round(noise * train.n))) {
