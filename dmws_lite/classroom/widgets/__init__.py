@@ -4,6 +4,7 @@ They need the extra ``widgets`` (``pip install dmws_lite[widgets]``); nothing el
 """
 
 from .ablation import AblationExplorer, ablation_explorer
+from .lab import DistillationLab, distillation_lab
 from .loss import LossPlayground, loss_playground, loss_terms
 from .memory import AuxiliaryMemory, auxiliary_memory, measured_curves
 from .quiz import Quiz, quiz, quiz_names, read_quiz
@@ -14,11 +15,13 @@ __all__ = [
     "AblationExplorer",
     "ablation_explorer",
     "AuxiliaryMemory",
+    "DistillationLab",
     "ElementSelection",
     "LossPlayground",
     "Quiz",
     "TrainingPlayground",
     "auxiliary_memory",
+    "distillation_lab",
     "loss_playground",
     "loss_terms",
     "measured_curves",
