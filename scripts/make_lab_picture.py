@@ -53,7 +53,8 @@ return {
 CURVE = """
 const run = new lab.Lab({ ...given.settings, seed: given.seed }, given.assets);
 run.step(run.settings.steps);
-return { steps: run.history.steps, main: Object.fromEntries(lab.METHODS.map((method) => [method, run.history[method].main])) };
+const main = Object.fromEntries(lab.METHODS.map((method) => [method, run.history[method].main]));
+return { steps: run.history.steps, main };
 """
 
 
@@ -76,7 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
     with engine() as browser:
         record = {"made_by": "scripts/make_lab_picture.py", "side": SIDE, "half": HALF, **regions(browser, {})}
         record["curves"] = curves(browser, {}, range(SEEDS))
-    text = json.dumps(record, separators=(",", ":")).replace('"regions"', '\n"regions"').replace('"curves"', '\n"curves"')
+    text = (
+        json.dumps(record, separators=(",", ":")).replace('"regions"', '\n"regions"').replace('"curves"', '\n"curves"')
+    )
     write_atomic(target, (text + "\n").encode("utf-8"))
     print(target)
     return 0
