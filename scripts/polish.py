@@ -56,6 +56,11 @@ def empty_corners(page: str) -> str:
     return re.sub(r'<th class="(head[^"]*)">\s*(?:<p>\s*</p>)?\s*</th>', r'<td class="\1"></td>', page)
 
 
+def icons_from_the_font(page: str) -> str:
+    """Drop the script of 1.5 MB that draws the icons a second time: their font, a tenth of that, is loaded anyway."""
+    return re.sub(r"<script[^>]*/scripts/fontawesome\.js[^>]*></script>\n?", "", page)
+
+
 RULES: tuple[Rule, ...] = (
     speaking_summaries,
     search_buttons_by_their_text,
@@ -63,6 +68,7 @@ RULES: tuple[Rule, ...] = (
     plain_bibliography,
     sidebar_as_landmark,
     empty_corners,
+    icons_from_the_font,
 )
 
 

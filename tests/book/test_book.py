@@ -136,6 +136,18 @@ def test_page_is_light(name: str, book: Path) -> None:
     assert weight < HEAVIEST, f"{name} and its pictures weigh {weight / 1e6:.1f} MB"
 
 
+def test_the_lab_is_light_with_all_that_its_page_loads(chromium, served) -> None:
+    page, bodies = chromium.new_page(), []
+    try:
+        page.on("response", lambda response: bodies.append((len(response.body()), response.url)))
+        page.goto(f"{served}/book/lab.html", wait_until="networkidle")
+        page.locator('[data-widget="distillation-lab"] .lab-end').first.wait_for()
+        weight = sum(size for size, url in bodies if "mathjax" not in url)
+        assert 500_000 < weight < 2_500_000, sorted(bodies)[-5:]
+    finally:
+        page.close()
+
+
 @pytest.fixture
 def served(book) -> Iterator[str]:
     """The address of the book on a small web server."""

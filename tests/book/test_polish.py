@@ -38,6 +38,13 @@ BEFORE_AND_AFTER = {
         '<th class="head"><p>a</p></th>',
         '<tr class="row-odd"><td class="head"></td>\n<td class="head text-right"></td>\n<th class="head"><p>a</p></th>',
     ),
+    polish.icons_from_the_font: (
+        '<link href="../_static/styles/theme.css?digest=5" rel="stylesheet" />\n'
+        '<script defer src="../_static/scripts/fontawesome.js?digest=5"></script>\n'
+        '<script defer src="../_static/scripts/bootstrap.js?digest=5"></script>',
+        '<link href="../_static/styles/theme.css?digest=5" rel="stylesheet" />\n'
+        '<script defer src="../_static/scripts/bootstrap.js?digest=5"></script>',
+    ),
 }
 
 

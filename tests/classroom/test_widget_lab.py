@@ -39,14 +39,15 @@ return found;
 """
 
 
-def page_file(folder: Path, theme: str = "light") -> str:
+def page_file(folder: Path, theme: str = "light", stories: list | None = None) -> str:
     """Write a page with the lab as the book has it, and return its address."""
+    back = "#fff" if theme == "light" else "#121212"
     target = folder / "lab.html"
     target.write_text(
         f'<!DOCTYPE html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Lab</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"></head>'
-        f'<body style="margin:0 6px;background:{"#fff" if theme == "light" else "#121212"}"><main><h1 style="color:#777">Lab</h1>'
-        f"{lab_html()}</main></body></html>",
+        f'<body style="margin:0 6px;background:{back}"><main><h1 style="color:#777">Lab</h1>'
+        f"{lab_html(stories=stories)}</main></body></html>",
         encoding="utf-8",
     )
     return target.as_uri()
@@ -337,6 +338,66 @@ def test_the_link_can_be_copied(visit) -> None:
     page.wait_for_function(f"""/[Cc]op/.test(document.querySelector('{BOX} [data-name=told]').textContent)""")
     field = page.locator(f"{BOX} .lab-link")
     assert not field.is_visible() or field.input_value().endswith("#lab=alpha:0.2")
+
+
+# -- stories -----------------------------------------------------------------------------------------------------------
+
+STORIES = [
+    {
+        "key": key,
+        "title": f"A story of {key}",
+        "look": "Look at the auxiliary.",
+        "question": "Which curve ends highest?",
+        "choices": ["CM2", "CM1", "ours"],
+        "answer": 2,
+        "after": "Ours, by a little.",
+        "settings": {"steps": 40, "labels": 3, "beta": beta},
+        "show": "same",
+        "seeds": {"seeds": [0, 1, 2], **{method: {"main": [0.5, 0.6, 0.7 + beta]} for method in ENGINE_METHODS}},
+    }
+    for key, beta in (("one", 0.5), ("two", 1.0))
+]
+
+
+def test_a_story_asks_first_and_shows_then(chromium, tmp_path) -> None:
+    address = page_file(tmp_path, stories=STORIES)
+    page = open_page(chromium, address, wait=READY)
+    try:
+        control(page, "speed").select_option("0")
+        control(page, "story-one").click()
+        settle(page)
+        assert step(page) == 0 and words(page, "beta-shown") == "0.5" and control(page, "show-same").is_checked()
+        assert page.evaluate("location.hash") == "#lab=preset:one,show:same"
+        story = page.locator(f"{BOX} .lab-story")
+        assert "Look at the auxiliary." in story.inner_text() and "Ours, by a little." not in story.inner_text()
+        control(page, "answer-1").click()
+        page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
+        assert words(page, "story-answer") == "Not as you predicted. Ours, by a little."
+        assert control(page, "answer-1").is_disabled() and "✓" in words(page, "answer-2")
+        assert step(page) == 40 and "3 seeds" in words(page, "verdict")
+        control(page, "story-next").click()
+        settle(page)
+        assert step(page) == 0 and words(page, "beta-shown") == "1"
+        control(page, "answer-2").click()
+        page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
+        assert words(page, "story-answer").startswith("As you predicted.")
+        control(page, "story-back").click()
+        assert control(page, "story-one").is_visible()
+        assert page.faults == []
+    finally:
+        page.close()
+    page = open_page(chromium, f"{address}#lab=preset:two,alpha:0.2", wait=READY, **PHONE)
+    try:
+        assert page.locator(f"{BOX} .lab-question").is_visible()
+        assert words(page, "beta-shown") == "1" and words(page, "alpha-shown") == "0.2"
+        control(page, "speed").select_option("0")
+        control(page, "answer-0").click()
+        page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
+        settle(page)
+        assert page.locator(BOX).bounding_box()["height"] <= PHONE["height"] - HEADER + 120
+        assert page.faults == []
+    finally:
+        page.close()
 
 
 # -- seeds ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import matplotlib.pyplot as plt
@@ -117,19 +117,31 @@ render({ el: document.getElementById("distillation-lab"), model: {
 """
 
 
-def lab_values(settings: Mapping[str, object], linked: bool) -> dict[str, object]:
-    """Return what the lab's script reads, by the names of the widget's traits."""
+def lab_stories() -> list[dict[str, object]]:
+    """Return the stories of the lab."""
+    return []
+
+
+def lab_values(
+    settings: Mapping[str, object], linked: bool, stories: Sequence[Mapping[str, object]] | None = None
+) -> dict[str, object]:
+    """Return what the lab's script reads, by the names of the widget's traits; ``stories`` in place of ours."""
     return {
         "title": "The distillation lab",
         "assets": lab_assets(),
-        "presets": [],
+        "presets": [dict(story) for story in (lab_stories() if stories is None else stories)],
         "methods": method_looks(),
         "settings": dict(settings),
         "linked": linked,
     }
 
 
-def lab_html(settings: Mapping[str, object] | None = None, *, linked: bool = True) -> str:
+def lab_html(
+    settings: Mapping[str, object] | None = None,
+    *,
+    linked: bool = True,
+    stories: Sequence[Mapping[str, object]] | None = None,
+) -> str:
     """Return the lab as HTML that needs no other script: style, data, module, and the figure for readers without.
 
     A widget would bring the scripts of all widgets, and they weigh more than lab, engine and teachers together.
@@ -137,8 +149,9 @@ def lab_html(settings: Mapping[str, object] | None = None, *, linked: bool = Tru
     Args:
         settings: what differs from the engine's defaults.
         linked: read settings from the page's address and write them into it.
+        stories: in place of the ones of the book.
     """
-    data = json.dumps(lab_values(settings or {}, linked)).replace("</", "<\\/")
+    data = json.dumps(lab_values(settings or {}, linked, stories)).replace("</", "<\\/")
     return (
         f'<div class="dmws-lab" id="distillation-lab"></div>{picture(lab_figure(), lab_alt(), DistillationLab.name)}'
         f'<style>{stylesheet("lab")}</style><script type="application/json" id="distillation-lab-data">{data}</script>'
@@ -151,7 +164,10 @@ class DistillationLab(Widget):
 
     Attributes:
         assets: teachers, from :func:`dmws_lite.classroom.lab_presets.lab_assets`.
-        presets: stories; each has a prediction to make.
+        presets: stories. Each has ``key`` (its name in a link), ``title``, ``look`` (one sentence: what to look for),
+            ``question``, three ``choices``, ``answer`` (number of the right one), ``after`` (one or two sentences for
+            the end), ``settings`` (what differs from the engine's defaults), ``show`` (the method whose pictures are
+            shown) and ``seeds``, the final accuracies of its recorded seeds: ``{"random": {"main": [...]}, ...}``.
         methods: name, colour, marker of each method.
         settings: what differs from the engine's defaults at the start; later the reader's.
         linked: whether settings are read from the page's address and written into it (``#lab=...``).

@@ -277,7 +277,7 @@ function render({ model, el }) {
   });
   const PAIRS = [["single", "random"], ["dual", "single"], ["same", "single"], ["dual", "same"]].map((two) => two.map(method));
   const spreadChart = seedChart({ methods, pairedOf: paired, state: () => ({ results: seeds.results, pairs: PAIRS, floor: Math.min(chance(), 1) }) });
-  const chartHeight = () => (narrow() ? 156 - (lab.data.side ? 16 : 0) - (panel === "task" ? 26 : 0) : 238);
+  const chartHeight = () => (narrow() ? 156 - (lab.data.side ? 16 : 0) - (panel === "task" ? 26 : panel === "stories" ? 36 : 0) : 238);
   const smallHeight = () => (narrow() ? 79 : 118);
   const narrow = () => root.clientWidth < 600;
 
@@ -483,6 +483,12 @@ function render({ model, el }) {
     seeds.running = false;
     showSeeds();
   }
+  function noSeeds() {
+    machine.stop();
+    seeds = null;
+    if (view === "seeds") chooseView("curves");
+    showSeeds();
+  }
   /** A setting was moved: what the seeds show is no longer what the controls say. */
   function seedsStale() {
     if (!seeds) return;
@@ -538,6 +544,7 @@ function render({ model, el }) {
     const next = presets[at + 1];
     storyPlace.append(h("div", { class: "dmws-row" },
       h("button", { type: "button", "data-name": "story-back", onclick: () => { story = null; showStories(); save(); storyPlace.querySelector("button").focus(); } }, "All stories"),
+      story.seen && one.seeds ? h("button", { type: "button", "data-name": "story-seeds", onclick: () => chooseView("seeds") }, `${one.seeds.dual.main.length} seeds`) : null,
       story.seen && next ? h("button", { type: "button", "data-name": "story-next", onclick: () => openStory(next.key, true) }, "Next") : null));
   }
   function openStory(key, focus) {
@@ -547,7 +554,7 @@ function render({ model, el }) {
     settings = { ...DEFAULTS, ...one.settings };
     show = one.show || "dual";
     moved = "";
-    seedsStale();
+    noSeeds();
     restart();
     takeSettings();
     choosePanel("stories");
@@ -582,6 +589,7 @@ function render({ model, el }) {
   const viewTabs = Object.entries({ curves: "accuracy", inside: "auxiliary", seeds: "30 seeds" }).map(([key, text]) => [key, tab(key, text, (one) => chooseView(one), "view")]);
   function choosePanel(key) {
     panel = key;
+    root.dataset.panel = key;
     for (const [name, node] of Object.entries(panels)) node.dataset.chosen = String(name === key);
     for (const [name, node] of panelTabs) node.setAttribute("aria-pressed", String(name === key));
     if (lab && narrow()) everything();
@@ -686,7 +694,7 @@ function render({ model, el }) {
     alarm.hidden = !found.problem;
     alarm.textContent = found.problem || "";
     if (found.preset) openStory(found.preset, false);
-    else story = null;
+    else { story = null; noSeeds(); }
     settings = { ...(found.preset ? settings : first), ...found.settings };
     show = found.show || (found.preset ? show : "dual");
     playing = false;
