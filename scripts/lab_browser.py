@@ -29,12 +29,15 @@ class Engine:
 
     Args:
         browser: of playwright.
+
+    Attributes:
+        page: an empty page; the engine's exports are its ``window.lab``.
     """
 
     def __init__(self, browser: object) -> None:
-        self._page = browser.new_page()
-        self._page.set_default_timeout(600_000)
-        self._page.evaluate(LOAD, engine_script())
+        self.page = browser.new_page()
+        self.page.set_default_timeout(600_000)
+        self.page.evaluate(LOAD, engine_script())
 
     def run(self, body: str, given: object = None) -> object:
         """Run the body of a JavaScript function and return what it returns, by way of JSON.
@@ -43,7 +46,7 @@ class Engine:
             body: it sees ``lab``, the engine's exports, and ``given``. Make typed arrays plain with ``Array.from``.
             given: anything that JSON can hold.
         """
-        answer = self._page.evaluate(CALL, [body, json.dumps(given)])
+        answer = self.page.evaluate(CALL, [body, json.dumps(given)])
         return None if answer is None else json.loads(answer)
 
 

@@ -1,8 +1,10 @@
 """The distillation lab's engine: its numbers are PyTorch's, its index lists are Python's, and the past comes back."""
 
+import base64
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,15 +28,18 @@ RECORD = """
 const run = new lab.Lab(given.settings, given.assets), plain = (v) => (v ? Array.from(v) : null);
 const weights = () => Object.fromEntries(lab.METHODS.map((method, i) =>
   [method, { main: plain(run.pairs[i].main.values), auxiliary: plain(run.pairs[i].aux?.values) }]));
-const answer = { sizes: run.sizes, x: plain(run.data.train.x), labels: plain(run.data.train.labels), start: weights(), batches: [], losses: [], rates: [] };
+const { x, labels } = run.data.train;
+const answer = { sizes: run.sizes, x: plain(x), labels: plain(labels), start: weights() };
+Object.assign(answer, { batches: [], losses: [], rates: [] });
 for (let i = 0; i < given.steps; i++) {
   if (i === given.steps / 2) run.change(given.change);
   answer.rates.push(run.rate);
   run.step();
   answer.batches.push([...run.batch]);
-  answer.losses.push(lab.METHODS.map((method) => { const { loss, ce, kd } = run.losses[method]; return [loss, ce, kd]; }));
+  answer.losses.push(lab.METHODS.map((method) => ["loss", "ce", "kd"].map((name) => run.losses[method][name])));
 }
-return { ...answer, end: weights(), share: run.share, distance: { same: run.pairs[2].distance(), dual: run.pairs[3].distance() } };
+const distance = { same: run.pairs[2].distance(), dual: run.pairs[3].distance() };
+return { ...answer, end: weights(), share: run.share, distance };
 """
 
 
@@ -122,9 +127,9 @@ def repeat(record, method, settings, change, dtype, terms_of, average):
     return main, aux, losses
 
 
-USUAL = {"world": "plane", "task": "spirals", "rule": "uniform", "alpha": 0.6, "beta": 0.9, "tau": 3, "tauSquared": True,
-         "rate": 0.01, "schedule": "cosine", "optimizer": "adamw", "decay": 0.05, "labels": 5, "noise": 0.2, "seed": 3,
-         "steps": 200, "batch": 8}  # fmt: skip
+USUAL = {"world": "plane", "task": "spirals", "rule": "uniform", "alpha": 0.6, "beta": 0.9, "tau": 3,
+         "tauSquared": True, "rate": 0.01, "schedule": "cosine", "optimizer": "adamw", "decay": 0.05, "labels": 5,
+         "noise": 0.2, "seed": 3, "steps": 200, "batch": 8}  # fmt: skip
 MOVED = {"alpha": 0.3, "beta": 0.97, "tau": 1.5, "rate": 0.02}
 
 
@@ -180,7 +185,8 @@ def test_weights_are_the_packages_after_200_steps(lab, optimizer, rate) -> None:
 def test_learning_rate_is_the_packages(lab) -> None:
     for steps in (1, 7, 25, 35, 200, 601):  # a tenth of 25 and of 35 is a half: Python rounds halves to even
         config = TrainConfig(learning_rate=0.02, warmup=0.1)
-        body = "return Array.from({ length: given }, (_, i) => lab.learningRate(i, { rate: 0.02, schedule: 'cosine', steps: given }));"
+        body = """const settings = { rate: 0.02, schedule: "cosine", steps: given };
+        return Array.from({ length: given }, (_, i) => lab.learningRate(i, settings));"""
         assert lab.run(body, steps) == pytest.approx([learning_rate_at(i, steps, config) for i in range(steps)])
 
 
@@ -189,9 +195,8 @@ def test_indices_are_pythons(lab) -> None:
     scores = [math.sin(7 * i) + 2 for i in range(64)]
     for (teacher, student), rule, part, seed in itertools.product(sizes, RULES, (0, 1), (0, 3, 12345)):
         key = f"fc{seed}.weight/{part}"
-        cases.append(
-            dict(teacher=teacher, student=student, rule=rule, part=part, seed=seed, key=key, scores=scores[:teacher])
-        )
+        case = {"teacher": teacher, "student": student, "rule": rule, "part": part, "seed": seed, "key": key}
+        cases.append({**case, "scores": scores[:teacher]})
     found = lab.run("return given.map(lab.elementIndices);", cases)
     for case, indices in zip(cases, found):
         wide, narrow = case.pop("teacher"), case.pop("student")
@@ -199,7 +204,7 @@ def test_indices_are_pythons(lab) -> None:
 
 
 class Perceptron(nn.Module):
-    """The lab's network as the package sees it: an image of one pixel whose colours are the coordinates, or grey pixels."""
+    """The lab's network as the package sees it: images of one pixel with coordinates for colours, or grey images."""
 
     def __init__(self, sizes, values, shape):
         super().__init__()
@@ -214,9 +219,9 @@ class Perceptron(nn.Module):
 
 
 TEACHER = """
-const run = new lab.Lab(given.settings, given.assets);
+const run = new lab.Lab(given.settings, given.assets), [random, , , dual] = run.pairs;
 return { teacher: { sizes: run.teacher.sizes, values: Array.from(run.teacher.values) }, sizes: run.sizes,
-  random: Array.from(run.pairs[0].main.values), main: Array.from(run.pairs[3].main.values), auxiliary: Array.from(run.pairs[3].aux.values) };
+  random: Array.from(random.main.values), main: Array.from(dual.main.values), auxiliary: Array.from(dual.aux.values) };
 """
 
 
@@ -234,21 +239,36 @@ def test_students_are_cut_as_the_package_cuts_them(lab, world, task, shape, rule
 
 def test_the_past_comes_back(lab) -> None:
     body = """
-    const run = new lab.Lab({ steps: 300, seed: 2 }, given), view = () => JSON.stringify([run.pairs.map((p) => p.copy()).map((c) => [...c.values, ...c.first, c.updates, ...(c.aux ?? [])]), run.share, run.settings]);
+    const run = new lab.Lab({ steps: 300, seed: 2 }, given), out = {};
+    const network = ({ values, first, second, updates, aux = [] }) => [...values, ...first, ...second, updates, ...aux];
+    const state = () => JSON.stringify([run.pairs.map((pair) => network(pair.copy())), run.share, run.settings]);
+    const history = () => JSON.stringify(run.history);
     run.step(100);
-    const hundred = view();
     run.change({ beta: 0.5, alpha: 0.2 });
     run.step(77);
-    const before = view(), batch = [...run.batch];
+    const middle = state(), batch = String(run.batch);
     run.step(1000);
-    const end = view(), history = JSON.stringify(run.history), out = { steps: run.now };
-    run.rewind(177); out.back = view() === before; out.batch = String(run.batch) === String(batch); out.kept = JSON.stringify(run.history) === history; out.latest = run.latest;
-    run.rewind(300); out.forward = view() === end;
-    run.rewind(100); out.changed = run.settings.beta;
-    run.rewind(99); out.unchanged = run.settings.beta;
-    run.rewind(177); run.step(300); out.again = view() === end && JSON.stringify(run.history) === history;
-    run.rewind(150); run.change({ rate: 0.02 }); out.cut = [run.latest, Math.max(...run.history.steps)];
-    run.step(300); out.other = view() !== end; out.lengths = lab.METHODS.every((m) => Object.values(run.history[m]).every((list) => list.length === run.history.steps.length));
+    const end = state(), whole = history();
+    out.steps = run.now;
+    run.rewind(177);
+    Object.assign(out, { back: state() === middle, batch: String(run.batch) === batch, kept: history() === whole });
+    out.latest = run.latest;
+    run.rewind(300);
+    out.forward = state() === end;
+    run.rewind(100);
+    out.changed = run.settings.beta;
+    run.rewind(99);
+    out.unchanged = run.settings.beta;
+    run.rewind(177);
+    run.step(300);
+    out.again = state() === end && history() === whole;
+    run.rewind(150);
+    run.change({ rate: 0.02 });
+    out.cut = [run.latest, Math.max(...run.history.steps)];
+    run.step(300);
+    out.other = state() !== end;
+    const lists = lab.METHODS.flatMap((method) => Object.values(run.history[method]));
+    out.lengths = lists.every((list) => list.length === run.history.steps.length);
     return out;"""
     expected = {"steps": 300, "back": True, "batch": True, "kept": True, "latest": 300, "forward": True, "changed": 0.5,
                 "unchanged": 0.9, "again": True, "cut": [150, 144], "other": True, "lengths": True}  # fmt: skip
@@ -257,27 +277,28 @@ def test_the_past_comes_back(lab) -> None:
 
 def test_history_is_what_the_networks_do(lab) -> None:
     body = """
-    const run = new lab.Lab({ steps: 50, every: 20, labels: 3 }, given);
-    const start = run.history.single.main[0];
+    const run = new lab.Lab({ steps: 50, every: 20, labels: 3 }, given), { test, classes, source } = run.data;
     let loss = 0;
-    while (!run.finished) { run.step(); if (run.now > 40) loss += run.losses.dual.loss / 10; }
-    const { x, labels, n } = run.data.test, K = run.data.classes, p = run.predict("dual", "auxiliary", x, n);
-    let right = 0, sums = [];
-    for (let b = 0; b < n; b++) { const row = [...p.subarray(b * K, b * K + K)]; sums.push(row.reduce((u, v) => u + v)); right += row.indexOf(Math.max(...row)) === labels[b]; }
-    const teacher = run.predict("teacher", "teacher", run.data.source.x, run.data.source.n), S = run.data.source.classes;
-    let known = 0;
-    for (let b = 0; b < run.data.source.n; b++) { const row = [...teacher.subarray(b * S, b * S + S)]; known += row.indexOf(Math.max(...row)) === run.data.source.labels[b]; }
-    return { history: run.history, right: right / n, sums, loss, known: known / run.data.source.n, promised: run.teacher.accuracy, more: run.step(5) };"""
+    while (!run.finished) {
+      run.step();
+      if (run.now > 40) loss += run.losses.dual.loss / 10;
+    }
+    const rows = (p, n, K) => Array.from({ length: n }, (_, b) => [...p.subarray(b * K, b * K + K)]);
+    const top = (row) => row.indexOf(Math.max(...row));
+    const right = (predicted, { labels, n }) => predicted.filter((row, b) => top(row) === labels[b]).length / n;
+    const student = rows(run.predict("dual", "auxiliary", test.x, test.n), test.n, classes);
+    const teacher = rows(run.predict("dual", "teacher", source.x, source.n), source.n, source.classes);
+    const sums = student.map((row) => row.reduce((u, v) => u + v));
+    return { history: run.history, loss, sums, right: right(student, test),
+      known: right(teacher, source), promised: run.teacher.accuracy, more: run.step(5) };"""
     seen = lab.run(body, lab_assets())
     history = seen["history"]
     assert history["steps"] == [0, 20, 40, 50]
     assert history["share"] == pytest.approx([0.9**step for step in history["steps"]])
     assert history["dual"]["auxiliary"][-1] == seen["right"]
     assert history["dual"]["loss"][0] is None and history["dual"]["loss"][-1] == pytest.approx(seen["loss"])
-    assert (
-        history["single"]["auxiliary"] == [None] * 4
-        and history["same"]["distance"][0] == 0 < history["dual"]["distance"][0]
-    )
+    assert history["single"]["auxiliary"] == [None] * 4
+    assert history["same"]["distance"][0] == 0 < history["dual"]["distance"][0]
     assert seen["sums"] == pytest.approx([1] * len(seen["sums"]))
     assert abs(seen["known"] - seen["promised"]) < 0.05
     assert seen["more"] == 0
@@ -285,9 +306,13 @@ def test_history_is_what_the_networks_do(lab) -> None:
 
 def test_data_follow_from_the_seed(lab) -> None:
     body = """
-    const make = (settings) => { const { data } = new lab.Lab(settings, given); return { x: Array.from(data.train.x), labels: Array.from(data.train.labels), truth: Array.from(data.train.truth), test: Array.from(data.test.x) }; };
-    return ["plane", "phantoms"].map((world) => { const task = world === "plane" ? "moons" : "mri";
-      return [make({ world, task }), make({ world, task }), make({ world, task, labels: 9 }), make({ world, task, seed: 1 }), make({ world, task, labels: 20, noise: 0.3 })]; });"""
+    const make = (settings) => {
+      const { train, test } = new lab.Lab(settings, given).data;
+      const [x, labels, truth] = [train.x, train.labels, train.truth].map((list) => Array.from(list));
+      return { x, labels, truth, test: Array.from(test.x) };
+    };
+    return [{ task: "moons" }, { world: "phantoms", task: "mri" }].map((task) =>
+      [{}, {}, { labels: 9 }, { seed: 1 }, { labels: 20, noise: 0.3 }].map((other) => make({ ...task, ...other })));"""
     for first, again, longer, other, noisy in lab.run(body, lab_assets()):
         assert first == again
         assert longer["x"][: len(first["x"])] == first["x"] and longer["test"] == first["test"]
@@ -307,7 +332,8 @@ def test_many_seeds_are_many_labs(lab) -> None:
     const early = one.accuracy("dual", "auxiliary");
     one.step(40);
     const stopped = lab.runSeeds(settings, given, seeds, (done) => done < 2);
-    return { many, said, start, early, end: one.accuracy("same", "main"), distance: one.pairs[3].distance(), stopped: stopped.seeds };"""
+    const end = one.accuracy("same", "main"), distance = one.pairs[3].distance();
+    return { many, said, start, early, end, distance, stopped: stopped.seeds };"""
     seen = lab.run(body, lab_assets())
     many = seen["many"]
     assert many["seeds"] == [4, 0, 9] and seen["said"] == [[1, 3], [2, 3], [3, 3]] and seen["stopped"] == [4, 0]
@@ -352,3 +378,14 @@ def test_the_engine_is_small_and_alone() -> None:
     assert not any("Math.random" in text or "document" in text for text in texts.values())
     assert "import " not in engine_script().replace("// Files:", "").split("export const METHODS")[1]
     assert len((STATIC.parents[3] / "data" / "lab" / "teachers.json").read_bytes()) < 100_000
+
+
+def test_teachers_are_read_as_they_were_written(lab) -> None:
+    halves = np.array([0, -0.0, 1, -2.5, 65504, 6e-8, 1e-5, -0.3333, 6.1e-5], "<f2")
+    weights = base64.b64encode(halves.tobytes()).decode()
+    body = "return Array.from(lab.decodeTeacher({ sizes: [2, 3], weights: given, accuracy: 1 }).values);"
+    assert lab.run(body, weights) == halves.astype(float).tolist()
+    message = lab.run(
+        "try { lab.decodeTeacher({ sizes: [3, 3], weights: given }); } catch (e) { return e.message; }", weights
+    )
+    assert message == "a teacher of 3-3 has 12 weights, not 9"
