@@ -16,6 +16,7 @@ from dmws_lite.classroom.widgets.lab import (
     lab_alt,
     lab_figure,
     lab_html,
+    lab_stories,
     method_looks,
     picture_record,
 )
@@ -316,9 +317,9 @@ def test_without_a_move_the_address_stays_clean(visit) -> None:
         ("rule:best", "asks for rule best; choose one of uniform"),
         ("task:cats", "asks for task cats"),
         ("world:phantoms,task:rings", "asks for the task rings in the world phantoms"),
-        ("colour:red", "names “colour”, which the lab does not know"),
+        ("colour:red", "has “colour”, which the lab does not know"),
         ("%E0%A4%A", "cannot be read"),
-        ("__proto__:1", "names “__proto__”"),
+        ("__proto__:1", "has “__proto__”"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_sentence(visit, link: str, message: str) -> None:
@@ -353,6 +354,7 @@ STORIES = [
         "after": "Ours, by a little.",
         "settings": {"steps": 40, "labels": 3, "beta": beta},
         "show": "same",
+        "stops": [10] if key == "two" else [],
         "seeds": {"seeds": [0, 1, 2], **{method: {"main": [0.5, 0.6, 0.7 + beta]} for method in ENGINE_METHODS}},
     }
     for key, beta in (("one", 0.5), ("two", 1.0))
@@ -372,32 +374,56 @@ def test_a_story_asks_first_and_shows_then(chromium, tmp_path) -> None:
         assert "Look at the auxiliary." in story.inner_text() and "Ours, by a little." not in story.inner_text()
         control(page, "answer-1").click()
         page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
-        assert words(page, "story-answer") == "Not as you predicted. Ours, by a little."
+        assert words(page, "story-answer") == "Not as you predicted. The answer is “ours”. Ours, by a little."
         assert control(page, "answer-1").is_disabled() and "✓" in words(page, "answer-2")
         assert step(page) == 40 and "3 seeds" in words(page, "verdict")
         control(page, "story-next").click()
         settle(page)
         assert step(page) == 0 and words(page, "beta-shown") == "1"
         control(page, "answer-2").click()
+        page.wait_for_selector(f'{BOX} [data-name="play"][aria-label="Play"]')
+        settle(page)
+        assert step(page) == 10 and "Step 10: the moment" in words(page, "story-now")
+        control(page, "play").click()
         page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
-        assert words(page, "story-answer").startswith("As you predicted.")
+        assert words(page, "story-answer").startswith("As you predicted: “ours”.")
         control(page, "story-back").click()
         assert control(page, "story-one").is_visible()
         assert page.faults == []
     finally:
         page.close()
-    page = open_page(chromium, f"{address}#lab=preset:two,alpha:0.2", wait=READY, **PHONE)
+    page = open_page(chromium, f"{address}#lab=preset:one,alpha:0.2", wait=READY)
     try:
         assert page.locator(f"{BOX} .lab-question").is_visible()
-        assert words(page, "beta-shown") == "1" and words(page, "alpha-shown") == "0.2"
-        control(page, "speed").select_option("0")
-        control(page, "answer-0").click()
-        page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
-        settle(page)
-        assert page.locator(BOX).bounding_box()["height"] <= PHONE["height"] - HEADER + 120
+        assert words(page, "beta-shown") == "0.5" and words(page, "alpha-shown") == "0.2"
         assert page.faults == []
     finally:
         page.close()
+
+
+@pytest.mark.parametrize("story", lab_stories(), ids=lambda story: story["key"])
+def test_each_story_of_the_book_runs_and_fits_a_telephone(visit, story: dict) -> None:
+    assert len(story["choices"]) == 3 and story["answer"] in range(3)
+    page = visit(f"preset:{story['key']}", **PHONE)
+    control(page, "speed").select_option("0")
+    room = PHONE["height"] - HEADER
+    settle(page)
+    assert page.locator(BOX).bounding_box()["height"] <= room, "the question"
+    control(page, f"answer-{(story['answer'] + 1) % 3}").click()
+    for _ in story["stops"]:
+        page.wait_for_selector(f'{BOX} [data-name="play"][aria-label="Play"]')
+        control(page, "play").click()
+    page.wait_for_selector(f'{BOX} [data-name="story-answer"]')
+    settle(page)
+    assert words(page, "story-answer").endswith(
+        f"The answer is “{story['choices'][story['answer']]}”. {story['after']}"
+    )
+    assert page.locator(BOX).bounding_box()["height"] <= room, "the answer"
+    control(page, "story-seeds").click()
+    mean = sum(story["seeds"]["dual"]["main"]) / len(story["seeds"]["dual"]["main"])
+    shown = page.locator(f'{BOX} [data-seeds="dual"]').get_attribute("data-mean")
+    assert float(shown) == pytest.approx(mean)
+    assert overflow(page) <= 0
 
 
 # -- seeds ------------------------------------------------------------------------------------------------------------
@@ -421,9 +447,9 @@ def test_thirty_seeds_are_the_engines(visit, engine) -> None:
         if pair["low"] > 0 or pair["high"] < 0:
             clear.append(pair["name"])
     assert page.locator(f"{BOX} .lab-middle.lab-clear").count() == len(clear)
-    assert ("Larger than their intervals" in words(page, "verdict")) == bool(clear)
+    assert ("These exceed their intervals" in words(page, "verdict")) == bool(clear)
     put(page, NAME, "alpha", "0.1")
-    assert words(page, "verdict").startswith("Of the settings before your last change.")
+    assert words(page, "verdict").startswith("For the settings before your last change.")
 
 
 def test_seeds_can_be_stopped_and_run_without_workers(chromium, address) -> None:

@@ -1,4 +1,4 @@
-"""The distillation lab: a teacher is cut in two and four ways to start learn side by side, in the reader's browser."""
+"""The distillation lab: students with four different starts learn side by side in the reader's browser."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from matplotlib.colors import ListedColormap
 from ..._system import data_path
 from ...experiments.methods import METHODS
 from ...figures import style
-from ..lab_presets import engine_script, lab_assets
+from ..lab_presets import engine_script, lab_assets, lab_presets, preset_sources
 from .base import STATIC, Widget, on_static_page, picture, stylesheet
 
-# What lab_engine.js calls the methods, and what all else calls them.
+# The methods' names in lab_engine.js, and everywhere else.
 ENGINE_METHODS = {"random": "cm2", "single": "cm1", "same": "same_start", "dual": "ours"}
 
 CHIP_WORDS = {"random": "random start", "single": "one selection", "same": "+ copy of itself", "dual": "+ other half"}
 
 # As in static/lab_draw.js: neither main's blue nor the auxiliary's orange.
 CLASS_COLOURS = ("#e8a800", "#4a3aa7", "#1fa39a", "#b3574f", "#7f93a8", "#8a8a1f")
+
+PAGE_PARTS = ("lab_draw", "lab_link", "lab_seeds", "lab")
 
 ENGINE_NAMES = ("METHODS", "DEFAULTS", "TASKS", "RULE_NAMES", "Lab", "runSeeds", "paired")
 
@@ -37,19 +39,19 @@ def picture_record() -> dict:
 
 
 def engine_function() -> str:
-    """Return the engine as one JavaScript function, so that the page and its workers run the same text."""
+    """Return the engine as one JavaScript function, so that the page and its workers run the same code."""
     body = re.sub(r"^export ", "", engine_script(), flags=re.MULTILINE)
     return f"function labEngine() {{\n{body}\nreturn {{ {', '.join(ENGINE_NAMES)} }};\n}}"
 
 
 def lab_script() -> str:
     """Return the widget's JavaScript module: shared functions, the engine, its pictures, its controls."""
-    shared, draw, lab = ((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", "lab_draw", "lab"))
-    return "\n".join((shared, engine_function(), draw, lab))
+    shared, *own = ((STATIC / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", *PAGE_PARTS))
+    return "\n".join((shared, engine_function(), *own))
 
 
 def method_looks() -> dict[str, dict[str, object]]:
-    """Return how each method of the engine is named and drawn, from the registry."""
+    """Return the names, colours and markers of the engine's methods, from the registry."""
     looks = {}
     for key, name in ENGINE_METHODS.items():
         method = METHODS[name]
@@ -87,7 +89,7 @@ def lab_figure() -> plt.Figure:
         ax.plot(record["curves"]["steps"], mean, color=look["colour"], marker=look["marker"], markevery=8)
         ends[key] = mean[-1]
     place = 0.0
-    for key in sorted(ends, key=ends.get):  # names beside the ends, apart from each other
+    for key in sorted(ends, key=ends.get):  # names next to the ends of the curves, moved apart
         place = max(ends[key], place + 0.03)
         ax.annotate(f"{looks[key]['short']} {ends[key]:.2f}", (record["curves"]["steps"][-1], place),
                     xytext=(8, -3), textcoords="offset points", fontsize=9, annotation_clip=False)  # fmt: skip
@@ -97,19 +99,19 @@ def lab_figure() -> plt.Figure:
 
 
 def lab_alt() -> str:
-    """Say what :func:`lab_figure` shows, with its numbers."""
+    """Describe what :func:`lab_figure` shows, with its numbers."""
     record, looks = picture_record(), method_looks()
     runs, settings = record["curves"]["main"], record["settings"]
     ends = {looks[key]["short"]: float(np.mean([run[-1] for run in each])) for key, each in runs.items()}
     return (
-        f"The lab at its first setting: a teacher of six classes ({record['teacher']:.2f} on its own task) is cut in "
-        f"two, and main learns three classes from {settings['labels']} labels each in {settings['steps']} steps. "
+        f"The lab with its initial settings: a teacher of six classes ({record['teacher']:.2f} on its own task) is cut "
+        f"in two, and main learns three classes from {settings['labels']} labels each in {settings['steps']} steps. "
         f"Decision regions after one run, and test accuracy over steps, mean of {len(runs['dual'])} seeds; at the "
-        f"end: {', '.join(f'{name} {value:.3f}' for name, value in ends.items())}. With JavaScript it trains here."
+        f"end: {', '.join(f'{name} {value:.3f}' for name, value in ends.items())}. With JavaScript, training runs here."
     )
 
 
-# In place of the widget manager: the lab's data, and what it keeps while the page is open.
+# Replaces the widget manager: holds the lab's data while the page is open.
 START = """
 const given = JSON.parse(document.getElementById("distillation-lab-data").textContent);
 render({ el: document.getElementById("distillation-lab"), model: {
@@ -118,8 +120,14 @@ render({ el: document.getElementById("distillation-lab"), model: {
 
 
 def lab_stories() -> list[dict[str, object]]:
-    """Return the stories of the lab."""
-    return []
+    """Return the stories of the lab: the presets, and with each where its run stops for a look and at which chart."""
+    stories = lab_presets()
+    for story, source in zip(stories, preset_sources()):
+        sides = (side for claim in source["claims"] for side in (claim["a"], claim["b"]))
+        asked = {side["at"] for side in sides if side.get("at") and "with" not in side}
+        story["stops"] = sorted(asked)
+        story["view"] = "inside" if source["claims"][0].get("measure") == "distance" else "curves"
+    return stories
 
 
 def lab_values(
@@ -167,7 +175,8 @@ class DistillationLab(Widget):
         presets: stories. Each has ``key`` (its name in a link), ``title``, ``look`` (one sentence: what to look for),
             ``question``, three ``choices``, ``answer`` (number of the right one), ``after`` (one or two sentences for
             the end), ``settings`` (what differs from the engine's defaults), ``show`` (the method whose pictures are
-            shown) and ``seeds``, the final accuracies of its recorded seeds: ``{"random": {"main": [...]}, ...}``.
+            shown), ``stops`` (steps at which the run stops for a look), ``view`` (a chart's name, for small screens)
+            and ``seeds``, the final accuracies of its recorded seeds: ``{"random": {"main": [...]}, ...}``.
         methods: name, colour, marker of each method.
         settings: what differs from the engine's defaults at the start; later the reader's.
         linked: whether settings are read from the page's address and written into it (``#lab=...``).
@@ -187,7 +196,7 @@ class DistillationLab(Widget):
         return lab_figure()
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows, with its numbers."""
+        """Describe what :meth:`figure` shows, with its numbers."""
         return lab_alt()
 
 

@@ -2,141 +2,12 @@
 // Before this text stand shared.js, the engine as one function `labEngine` (so that a worker can have the same text),
 // and lab_draw.js.
 
-/** Values of the sliders. What a link asks for besides is added where it belongs. */
-const VALUES = {
-  alpha: Array.from({ length: 21 }, (_, i) => i / 20),
-  beta: [0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1],
-  tau: [0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20],
-  rate: [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1],
-  labels: [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50],
-  noise: [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
-  seed: Array.from({ length: 30 }, (_, i) => i),
-  steps: [100, 200, 300, 400, 600, 800, 1000, 1500, 2000],
-  batch: [2, 4, 8, 16, 32],
-};
-
-/** What a link may ask for; the sliders' own ends where the engine would allow more. */
-const LIMITS = { alpha: [0, 1], beta: [0, 1], tau: [0.5, 20], rate: [0.0001, 0.5], labels: [1, 50], noise: [0, 0.6], seed: [0, 9999], steps: [10, 5000], batch: [2, 64], decay: [0, 1] };
-const WHOLE = ["labels", "seed", "steps", "batch"];
-const WORDS = { alpha: "α", beta: "β", tau: "τ", rate: "learning rate", labels: "labels per class", noise: "share of wrong labels", seed: "seed", steps: "steps", batch: "batch", decay: "weight decay" };
-const MOVING = ["alpha", "beta", "tau", "tauSquared", "rate"];
-
-const TASK_WORDS = { "plane/spirals": "spirals", "plane/rings": "rings", "plane/moons": "moons", "plane/islands": "islands", "phantoms/mri": "MRI phantoms" };
-const RULE_WORDS = { uniform: "uniform", consecutive: "consecutive", random: "random", random_inconsistent: "random, inconsistent", magnitude: "largest norms" };
-
 const SEEDS = 30;
 const FRAME = 9; // milliseconds of training in a frame, so that drawing keeps it below the screen's 16
 const SPEEDS = [["12", "slow"], ["120", "normal"], ["0", "fast"]]; // steps a second; 0: as many as fit
-
-/** Read what stands behind `#lab=`: { settings, show, preset, problem }, or null where there is no such part.
- *  A bad value is left out, and `problem` is one sentence about the first of them. */
-function readLink(hash, { DEFAULTS, TASKS, RULE_NAMES, METHODS }, presets) {
-  const found = /[#&]lab=([^&]*)/.exec(hash);
-  if (!found) return null;
-  const link = { settings: {}, show: null, preset: null, problem: "" };
-  const refuse = (text) => { link.problem ||= `The link ${text} The rest of it was used.`; };
-  const lists = {
-    world: Object.keys(TASKS), rule: RULE_NAMES, schedule: ["cosine", "constant"], optimizer: ["adamw", "sgd"], show: METHODS,
-    preset: presets.map((one) => one.key), task: Object.values(TASKS).flatMap(Object.keys), tauSquared: ["true", "false"],
-  };
-  let given = [];
-  try { given = decodeURIComponent(found[1]).split(",").filter(Boolean); } catch { refuse("cannot be read: it has a broken % sign."); }
-  for (const part of given) {
-    const [name, text = ""] = part.split(":");
-    if (Object.hasOwn(lists, name)) {
-      if (!lists[name].includes(text)) { refuse(`asks for ${name} ${text || "nothing"}; choose one of ${lists[name].join(", ") || "none"}.`); continue; }
-      if (name === "show" || name === "preset") link[name] = text;
-      else link.settings[name] = name === "tauSquared" ? text === "true" : text;
-    } else if (Object.hasOwn(LIMITS, name)) {
-      const [low, high] = LIMITS[name], value = text.trim() === "" ? NaN : Number(text), whole = WHOLE.includes(name);
-      if (!(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
-        refuse(`asks for ${WORDS[name]} ${text || "nothing"}; choose ${whole ? "a whole number" : "a number"} from ${low} to ${high}.`);
-      } else link.settings[name] = value;
-    } else refuse(`names “${name}”, which the lab does not know; it knows ${[...Object.keys(lists), ...Object.keys(LIMITS)].join(", ")}.`);
-  }
-  const { world = link.settings.task === undefined ? DEFAULTS.world : Object.keys(TASKS).find((w) => link.settings.task in TASKS[w]), task } = link.settings;
-  if (task !== undefined || link.settings.world !== undefined) {
-    if (task !== undefined && !(task in TASKS[world])) refuse(`asks for the task ${task} in the world ${world}; choose one of ${Object.keys(TASKS[world]).join(", ")}.`);
-    Object.assign(link.settings, { world, task: task in TASKS[world] ? task : Object.keys(TASKS[world])[0] });
-  }
-  return link;
-}
-
-/** What to put behind `#lab=`: all that differs from the defaults. */
-function writeLink(settings, defaults, show, preset) {
-  const parts = Object.keys(defaults).filter((name) => name !== "every" && settings[name] !== defaults[name]).map((name) => `${name}:${settings[name]}`);
-  if (preset) parts.unshift(`preset:${preset}`);
-  if (show !== "dual") parts.push(`show:${show}`);
-  return `#lab=${parts.join(",")}`;
-}
-
-const percent = (v) => `${Math.round(100 * v)}%`;
-
-/** One sentence on what a control does at its present value. */
-function explain(name, now) {
-  const { alpha, beta, tau, tauSquared, rate } = now;
-  if (name === "alpha") {
-    if (alpha === 1) return "α = 1: only labels count. No one listens to the auxiliary, so same start and ours learn exactly as CM1.";
-    if (alpha === 0) return "α = 0: labels are ignored. Main only imitates its auxiliary, and nothing new can be learned.";
-    return `α = ${alpha}: the label has ${percent(alpha)} of the loss’s weight, the auxiliary’s prediction ${percent(1 - alpha)}.`;
-  }
-  if (name === "beta") {
-    if (beta === 1) return "β = 1: the auxiliary never changes. It keeps what was cut from the teacher, with a classifier that nobody trained.";
-    if (beta === 0) return "β = 0: after every step the auxiliary is a copy of main. It agrees with all that main says.";
-    const half = Math.log(0.5) / Math.log(beta);
-    return `β = ${beta}: the auxiliary keeps ${+(100 * beta).toFixed(1)}% of itself at a step. Half of its start is gone after ${half < 10 ? half.toFixed(1) : Math.round(half)} steps.`;
-  }
-  if (name === "tau" || name === "tauSquared") {
-    const words = tau < 1 ? "sharpened" : tau === 1 ? "used as they are" : tau >= 10 ? "nearly flat: small differences between unlikely classes count too" : "softened: unlikely classes count too";
-    const force = tauSquared ? "The factor τ² keeps the auxiliary’s pull about as strong at any τ." : `Without τ² the auxiliary’s pull is ${tau === 1 ? "the same" : tau > 1 ? `${+(tau * tau).toFixed(1)} times weaker` : `${+(1 / tau / tau).toFixed(1)} times stronger`} here.`;
-    return `τ = ${tau}: both predictions are ${words}. ${force}`;
-  }
-  if (name === "rate") return `Learning rate ${rate}: ${rate >= 0.02 ? "large steps; main swings, and an average of its past is steadier than main" : rate <= 0.001 ? "small steps; the start matters for longer" : "a moderate step"}.`;
-  return "";
-}
-
-/** Fetches seeds from workers that are made of the engine's own text; without workers, in pieces between frames. */
-function seedMachine(engine, assets, tell) {
-  let stopped = false, workers = [];
-  const text = `const engine = (${labEngine})();
-onmessage = ({ data }) => { if (data.assets) { self.assets = data.assets; return; }
-  const run = engine.runSeeds(data.settings, self.assets, [data.seed]); postMessage({ seed: data.seed, run }); };`;
-  const stop = () => { stopped = true; workers.forEach((one) => one.terminate()); workers = []; };
-  async function inPieces(settings, seeds) {
-    for (const seed of seeds) {
-      const lab = new engine.Lab({ ...settings, seed }, assets);
-      lab.measures = false;
-      while (!lab.finished) {
-        const until = performance.now() + FRAME;
-        while (!lab.finished && performance.now() < until) lab.step(1);
-        await new Promise((go) => setTimeout(go));
-        if (stopped) return;
-      }
-      const run = Object.fromEntries(engine.METHODS.map((method) => [method, { main: [lab.accuracy(method, "main")] }]));
-      tell(seed, run);
-    }
-  }
-  function start(settings, seeds) {
-    stopped = false;
-    const waiting = [...seeds];
-    try {
-      const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-      for (let i = 0; i < Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) >> 1)); i++) {
-        const worker = new Worker(address);
-        const next = () => { if (waiting.length) worker.postMessage({ settings, seed: waiting.shift() }); };
-        worker.onmessage = ({ data }) => { if (stopped) return; next(); tell(data.seed, data.run); };
-        worker.onerror = (event) => { // a page may forbid workers: then in the page itself
-          event.preventDefault();
-          if (!stopped && workers.length) { stop(); stopped = false; inPieces(settings, seeds); }
-        };
-        worker.postMessage({ assets });
-        next();
-        workers.push(worker);
-      }
-    } catch { inPieces(settings, seeds); }
-  }
-  return { start, stop };
-}
+const MOVING = ["alpha", "beta", "tau", "tauSquared", "rate"];
+const TASK_WORDS = { "plane/spirals": "spirals", "plane/rings": "rings", "plane/moons": "moons", "plane/islands": "islands", "phantoms/mri": "MRI phantoms" };
+const RULE_WORDS = { uniform: "uniform", consecutive: "consecutive", random: "random", random_inconsistent: "random, inconsistent", magnitude: "largest norms" };
 
 const ICONS = {
   play: "M7 4.5v15l12.5-7.5z", pause: "M6 5h4.5v14H6zM13.5 5H18v14h-4.5z", step: "M5 5v14l10-7zM16.5 5H19v14h-2.5z",
@@ -155,7 +26,7 @@ function render({ model, el }) {
 
   const link = (linked && readLink(location.hash, engine, presets)) || { settings: {} };
   let settings = { ...first, ...link.settings }, lab = null, show = link.show || "dual", playing = false, story = null;
-  let panel = "teach", view = "curves", seeds = null, moved = "", speed = 120, touched = false;
+  let panel = "teach", view = "curves", stepped = -1, seeds = null, moved = "", speed = 120, touched = false;
 
   // -- pictures ---------------------------------------------------------------------------------------------------
   const half = 2.35, FINE = 72, COARSE = 40, grids = { [FINE]: gridInputs(FINE, half), [COARSE]: gridInputs(COARSE, half) };
@@ -204,7 +75,7 @@ function render({ model, el }) {
       if (isTeacher) drawDots(context, width, half, data.source, 240);
       else {
         drawDots(context, width, half, data.test, 240);
-        drawLabelled(context, width, half, data.train, playing && speed !== 12 ? null : lab.now ? lab.batch : null, colours.ink, ground);
+        drawLabelled(context, width, half, data.train, stepped === lab.now ? lab.batch : null, colours.ink, ground);
       }
     });
   }
@@ -244,7 +115,7 @@ function render({ model, el }) {
 
   const chance = () => 1 / lab.data.classes;
   const reached = (list) => lab.history.steps.map((step, i) => [step, list[i]]).filter(([, v]) => v !== null);
-  const endRoom = (width) => (width < 430 ? 84 : 98);
+  const endRoom = (width) => (width < 360 ? 90 : 98);
   /** From below chance to above the best, in tenths, so that the axis does not jump with each point. */
   const accuracyRange = () => {
     const all = METHODS.flatMap((key) => [...lab.history[key].main, ...(key === show ? lab.history[key].auxiliary : [])]).filter((v) => v !== null);
@@ -264,7 +135,7 @@ function render({ model, el }) {
     state: () => ({ steps: lab.settings.steps, at: lab.now, y: accuracyRange(), lines: accuracyLines(), floor: { value: chance(), words: "chance" } }),
   });
   const share = curveChart({
-    label: "", title: (width) => (width < 290 ? "auxiliary’s start left, βⁿ" : "what is left of the auxiliary’s start, βⁿ"), height: (width) => smallHeight(width), right: () => 12,
+    label: "", title: (width) => (width < 290 ? "auxiliary’s start left, βⁿ" : "share of the auxiliary’s start left, βⁿ"), height: (width) => smallHeight(width), right: () => 12,
     state: () => ({ steps: lab.settings.steps, at: lab.now, y: { min: 0, max: 1, ticks: [0, 0.5, 1] }, lines: [{ key: "both", name: "share", points: reached(lab.history.share), thick: true }] }),
   });
   const distance = curveChart({
@@ -277,8 +148,8 @@ function render({ model, el }) {
   });
   const PAIRS = [["single", "random"], ["dual", "single"], ["same", "single"], ["dual", "same"]].map((two) => two.map(method));
   const spreadChart = seedChart({ methods, pairedOf: paired, state: () => ({ results: seeds.results, pairs: PAIRS, floor: Math.min(chance(), 1) }) });
-  const chartHeight = () => (narrow() ? 156 - (lab.data.side ? 16 : 0) - (panel === "task" ? 26 : panel === "stories" ? 36 : 0) : 238);
-  const smallHeight = () => (narrow() ? 79 : 118);
+  const chartHeight = () => (narrow() ? 156 - (lab.data.side ? 16 : 0) - (panel === "task" ? 26 : panel === "stories" ? 47 : 0) : 238);
+  const smallHeight = () => (narrow() ? (panel === "stories" ? 52 : 78) : 118);
   const narrow = () => root.clientWidth < 600;
 
   // -- chips: which method is shown ----------------------------------------------------------------------------------
@@ -296,10 +167,16 @@ function render({ model, el }) {
   // -- run -----------------------------------------------------------------------------------------------------------
   const counter = h("output", { class: "lab-count", "data-name": "count", "aria-live": "off" });
   const playButton = iconButton("play", "Play", () => (playing ? pause() : play()), "lab-play");
-  const stepButton = iconButton("step", "One step", () => { pause(); lab.step(1); everything(); tell(); });
+  const stepButton = iconButton("step", "One step", () => {
+    pause();
+    if (lab.step(1)) stepped = lab.now; // its inputs are marked
+    everything();
+    tell();
+    if (lab.finished && story && story.guess !== null && !story.seen) finished();
+  });
   const startButton = iconButton("start", "Back to the start", () => { restart(); tell("Back at the start."); });
   const scrubId = newId("scrub");
-  const scrub = h("input", { type: "range", id: scrubId, class: "lab-scrub", "data-name": "scrub", min: 0, max: 1, step: 1, "aria-label": "Step shown: scrub through the past", oninput: () => {
+  const scrub = h("input", { type: "range", id: scrubId, class: "lab-scrub", "data-name": "scrub", min: 0, max: 1, step: 1, "aria-label": "Step shown: go back in time", oninput: () => {
     if (playing) pause(true);
     wanted = Math.min(Number(scrub.value), lab.latest);
     if (Number(scrub.value) > lab.latest) scrub.value = lab.latest;
@@ -327,16 +204,26 @@ function render({ model, el }) {
     const begin = performance.now(), points = lab.history.steps.length;
     due += ((time - before) * speed) / 1000;
     before = time;
-    if (speed === 0) while (!lab.finished && performance.now() - begin < FRAME) lab.step(1);
-    else {
-      due = Math.min(due, speed / 10); // after a pause of the browser: no rush to catch up
-      while (due >= 1 && !lab.finished && performance.now() - begin < FRAME) { lab.step(1); due -= 1; }
+    if (speed) due = Math.min(due, speed / 10); // after a pause of the browser: no rush to catch up
+    let stop = false;
+    while ((speed === 0 || due >= 1) && !lab.finished && !stop && performance.now() - begin < FRAME) {
+      lab.step(1);
+      due -= 1;
+      stop = story !== null && story.guess !== null && !story.seen && story.stops.includes(lab.now);
     }
     const measured = lab.history.steps.length !== points;
     if (lab.finished) {
       playing = false;
       everything();
       requestAnimationFrame(finished);
+      return;
+    }
+    if (stop) {
+      playing = false;
+      story.stopped = lab.now;
+      everything();
+      showStories();
+      tell("This is the moment that the question asks about. Look, then press play.");
       return;
     }
     showRun();
@@ -432,7 +319,7 @@ function render({ model, el }) {
   const teach = h("div", { class: "lab-panel", "data-panel": "teach" }, h("div", { class: "lab-panel-title" }, "Move these while it learns"),
     dial("alpha", letter("α", "label’s weight")), dial("beta", letter("β", "memory")), dial("tau", letter("τ", "temperature")), dials.tauSquared.node, dial("rate", letter("η", "learning rate")));
   const tasks = Object.entries(TASKS).flatMap(([world, some]) => Object.keys(some).map((task) => [`${world}/${task}`, TASK_WORDS[`${world}/${task}`] || task]));
-  const task = h("div", { class: "lab-panel", "data-panel": "task" }, h("div", { class: "lab-panel-title" }, "A change here starts anew"),
+  const task = h("div", { class: "lab-panel", "data-panel": "task" }, h("div", { class: "lab-panel-title" }, "Changes here restart the run"),
     list("task", "task", tasks, `${settings.world}/${settings.task}`), list("rule", "selection rule", RULE_NAMES.map((rule) => [rule, RULE_WORDS[rule] || rule])),
     dial("labels", "labels per class"), dial("noise", "wrong labels"), h("div", { class: "lab-halves" }, dial("seed", "seed"), dial("steps", "steps")),
     h("details", { class: "lab-more" }, h("summary", {}, "optimiser"),
@@ -445,7 +332,7 @@ function render({ model, el }) {
   const last = (key, role) => accuracyNow(key, role).toFixed(3);
   /** What a listener is told when the lab stands still. */
   function standing() {
-    if (lab.now === 0) return "Four students wait at their starts. Press play.";
+    if (lab.now === 0) return "Four students are ready. Press play.";
     const mains = methods.map((one) => `${one.short} ${last(one.key, "main")}`).join(", ");
     return `Step ${lab.now} of ${lab.settings.steps}. Test accuracy: ${mains}${taught() ? `; auxiliary of ${method().short} ${last(show, "auxiliary")}` : ""}.`;
   }
@@ -502,8 +389,8 @@ function render({ model, el }) {
     const found = PAIRS.map((two) => ({ two, d: paired(seeds.results[two[0].key].main, seeds.results[two[1].key].main) }));
     const clear = found.filter(({ d }) => d.low > 0 || d.high < 0), open = found.filter((one) => !clear.includes(one));
     const named = (some) => some.map(({ two, d }) => pairWords(d, two)).join("; ");
-    if (!clear.length) return `No difference is larger than its interval (${named(open)}).`;
-    return `Larger than their intervals: ${named(clear)}.${open.length ? ` Inconclusive: ${named(open)}.` : ""}`;
+    if (!clear.length) return `No difference exceeds its interval (${named(open)}).`;
+    return `These exceed their intervals: ${named(clear)}.${open.length ? ` Inconclusive: ${named(open)}.` : ""}`;
   }
   function showSeeds() {
     const n = seeds ? seeds.results.seeds.length : 0;
@@ -514,9 +401,9 @@ function render({ model, el }) {
       spreadChart.name(`Test accuracy over ${n} seeds: ${methods.map((one) => `${one.short} ${average(seeds.results[one.key].main).toFixed(3)}`).join(", ")}.`);
       if (view === "seeds") spreadChart.redraw();
     }
-    if (!seeds) seedWords.textContent = "One run can be luck. Thirty runs, each with its own labelled points, show how much of a difference is.";
-    else if (seeds.running) seedWords.textContent = "Each seed draws its own data, order and fresh weights.";
-    else if (n > 1) seedWords.textContent = `${seeds.stale ? "Of the settings before your last change. " : ""}${n} seeds. ${verdict()}`;
+    if (!seeds) seedWords.textContent = "A single run can be luck. Thirty runs, each with its own labelled points, show how much of a difference is luck.";
+    else if (seeds.running) seedWords.textContent = "Each seed has its own data, order and new weights.";
+    else if (n > 1) seedWords.textContent = `${seeds.stale ? "For the settings before your last change. " : ""}${n} seeds. ${verdict()}`;
     else seedWords.textContent = "Stopped.";
   }
   const seedPanel = h("div", { class: "lab-panel lab-seed-panel", "data-panel": "seeds" }, h("div", { class: "lab-panel-title" }, "Luck, or more?"), seedButton, seedBar, seedWords);
@@ -527,30 +414,38 @@ function render({ model, el }) {
   function showStories() {
     storyPlace.replaceChildren();
     if (!story) {
+      storyPlace.dataset.state = "list";
       storyPlace.append(h("div", { class: "lab-story-list" }, presets.map((one, i) =>
         h("button", { type: "button", "data-name": `story-${one.key}`, onclick: () => openStory(one.key, true) }, h("b", {}, String(i + 1)), one.title))));
       return;
     }
     const one = presets.find(({ key }) => key === story.key), at = presets.indexOf(one);
-    const head = h("div", { class: "lab-story-head", tabindex: -1 }, h("b", {}, `${at + 1} of ${presets.length}: ${one.title}`));
+    const back = () => { story = null; showStories(); save(); storyPlace.querySelector("button").focus(); };
+    const head = h("div", { class: "lab-story-head", tabindex: -1 },
+      h("button", { type: "button", class: "lab-back", "data-name": "story-back", "aria-label": "All stories", title: "All stories", onclick: back }, "‹"),
+      h("b", {}, `${at + 1} · ${one.title}`));
+    storyPlace.dataset.state = story.seen ? "seen" : story.guess === null ? "asked" : "guessed";
     const answers = h("div", { class: "lab-answers", role: "group", "aria-label": one.question }, one.choices.map((text, i) => {
       const state = story.guess === null ? "" : i === one.answer && story.seen ? "right" : i === story.guess ? "guess" : "";
       const mark = story.seen && i === one.answer ? "✓ " : story.seen && i === story.guess ? "✗ " : story.guess === i ? "• " : "";
       return h("button", { type: "button", "data-name": `answer-${i}`, "data-state": state, disabled: story.guess !== null, onclick: () => guess(i) }, mark, text);
     }));
     storyPlace.append(head, h("p", { class: "lab-look" }, one.look), h("p", { class: "lab-question" }, one.question), answers);
-    if (story.guess !== null && !story.seen) storyPlace.append(h("p", { class: "dmws-quiet" }, "Your prediction is kept. Watch the run; the answer comes at its end."));
-    if (story.seen) storyPlace.append(h("p", { class: "lab-answer", "data-name": "story-answer" }, h("b", {}, story.guess === one.answer ? "As you predicted. " : "Not as you predicted. "), one.after));
+    if (story.guess !== null && !story.seen) {
+      storyPlace.append(h("p", { class: "dmws-quiet", "data-name": "story-now" }, story.stopped
+        ? `Step ${story.stopped}: the moment that the question asks about. Look, then press play.` : "Now watch the run. The answer appears at the end."));
+    }
+    if (story.seen) storyPlace.append(h("p", { class: "lab-answer", "data-name": "story-answer" }, h("b", {}, outcome(one)), " ", one.after));
     const next = presets[at + 1];
-    storyPlace.append(h("div", { class: "dmws-row" },
-      h("button", { type: "button", "data-name": "story-back", onclick: () => { story = null; showStories(); save(); storyPlace.querySelector("button").focus(); } }, "All stories"),
-      story.seen && one.seeds ? h("button", { type: "button", "data-name": "story-seeds", onclick: () => chooseView("seeds") }, `${one.seeds.dual.main.length} seeds`) : null,
-      story.seen && next ? h("button", { type: "button", "data-name": "story-next", onclick: () => openStory(next.key, true) }, "Next") : null));
+    if (story.seen) storyPlace.append(h("div", { class: "dmws-row" },
+      one.seeds ? h("button", { type: "button", "data-name": "story-seeds", onclick: () => chooseView("seeds") }, `See its ${one.seeds.dual.main.length} seeds`) : null,
+      next ? h("button", { type: "button", "data-name": "story-next", onclick: () => openStory(next.key, true) }, "Next story") : null));
   }
+  const outcome = (one) => (story.guess === one.answer ? `As you predicted: “${one.choices[one.answer]}”.` : `Not as you predicted. The answer is “${one.choices[one.answer]}”.`);
   function openStory(key, focus) {
     const one = presets.find((each) => each.key === key);
     playing = false;
-    story = { key, guess: null, seen: false };
+    story = { key, guess: null, seen: false, stops: one.stops || [], stopped: 0 };
     settings = { ...DEFAULTS, ...one.settings };
     show = one.show || "dual";
     moved = "";
@@ -558,6 +453,7 @@ function render({ model, el }) {
     restart();
     takeSettings();
     choosePanel("stories");
+    chooseView(one.view || "curves");
     showStories();
     if (focus) { touched = true; save(); storyPlace.querySelector(".lab-story-head").focus({ preventScroll: true }); }
     tell();
@@ -578,7 +474,7 @@ function render({ model, el }) {
       showSeeds();
     }
     showStories();
-    words.textContent = `${story.guess === one.answer ? "As you predicted." : "Not as you predicted."} ${one.after}`;
+    words.textContent = `${outcome(one)} ${one.after}`;
   }
 
   // -- tabs of a small screen ----------------------------------------------------------------------------------------
@@ -656,7 +552,7 @@ function render({ model, el }) {
     if (!sharp) return;
     const list = methods.map((one) => `${one.short} ${last(one.key, "main")}`).join(", ");
     accuracy.name(`Test accuracy over steps, up to step ${lab.now}: ${list}${taught() ? `; auxiliary of ${method().short} ${last(show, "auxiliary")}` : ""}; chance ${chance().toFixed(3)}.`);
-    share.name(`Share of its start that the auxiliary holds at step ${lab.now}: ${lab.share.toPrecision(2)}.`);
+    share.name(`Share of its start that the auxiliary has left at step ${lab.now}: ${lab.share.toPrecision(2)}.`);
     distance.name(`Distance of main and auxiliary in weight space at step ${lab.now}: ${methods.filter((one) => one.auxiliary).map((one) => `${one.short} ${current(lab.history[one.key].distance).toFixed(2)}`).join(", ")}.`);
     const kind = lab.data.side ? "Images with the predicted class" : "Decision regions";
     roles[0].panel.name(`${kind} of the teacher on its own task of ${lab.data.source.classes} classes; accuracy ${lab.teacher.accuracy.toFixed(3)}.`);
@@ -668,14 +564,14 @@ function render({ model, el }) {
   const legend = h("div", { class: "lab-legend" });
 
   // -- link ------------------------------------------------------------------------------------------------------------
-  const linkPlace = h("input", { class: "lab-link", type: "text", readonly: true, "aria-label": "Link to this setting", hidden: true });
-  const linkButton = iconButton("link", "Copy a link to this setting", async () => {
+  const linkPlace = h("input", { class: "lab-link", type: "text", readonly: true, "aria-label": "Link to these settings", hidden: true });
+  const linkButton = iconButton("link", "Copy a link to these settings", async () => {
     touched = true;
     save();
     const address = location.href.split("#")[0] + writeLink(settings, DEFAULTS, show, story && story.key);
     try {
       await navigator.clipboard.writeText(address);
-      words.textContent = "The link is copied. It holds the settings, not the past of this run.";
+      words.textContent = "The link is copied. It contains the settings, not the course of this run.";
     } catch {
       linkPlace.hidden = false;
       linkPlace.value = address;
@@ -720,7 +616,7 @@ function render({ model, el }) {
   });
   const refit = () => requestAnimationFrame(() => { readColours(); everything(); });
   const place = (one, title) => h("div", { class: "lab-role", "data-role": one.role }, one.panel.canvas,
-    h("div", { class: "lab-caption" }, h("b", {}, title), " ", captions[one.role]), one.role === "auxiliary" ? h("div", { class: "lab-none" }, "no auxiliary: main learns from labels alone") : null);
+    h("div", { class: "lab-caption" }, h("b", {}, title), " ", captions[one.role]), one.role === "auxiliary" ? h("div", { class: "lab-none" }, "no auxiliary: main learns only from labels") : null);
   const arrow = (d) => s("svg", { viewBox: "0 0 40 14", class: "lab-arrow", "aria-hidden": "true" }, s("path", { d }));
   const RIGHT = "M2 7H35M29 2l7 5-7 5", LEFT = "M38 7H5M11 2L4 7l7 5";
   const cutWords = h("div", { class: "lab-between", "data-between": "cut" }, h("span", { class: "lab-cutting" }, "cut in half"), arrow(RIGHT), h("span", { class: "lab-uncut" }, "not used"));

@@ -1,4 +1,4 @@
-// The distillation lab's pictures: decision regions, thumbnails, curves, and the spread over seeds. No training here.
+// The distillation lab's pictures: decision regions, thumbnails and curves. No training here.
 
 /** Fill colours of the classes. They differ in lightness as well as in hue, and none is a method's line colour. */
 const CLASS_COLOURS = ["#e8a800", "#4a3aa7", "#1fa39a", "#b3574f", "#7f93a8", "#8a8a1f", "#b57fd0", "#5a2e12"];
@@ -118,21 +118,21 @@ function drawDots(context, width, half, { x, labels, n }, most) {
 /** Labelled points: ringed, in the colour and shape of their label; a wrong label is crossed; those of the last step
  *  have a second ring. */
 function drawLabelled(context, width, half, train, batch, ink, back) {
-  const r = Math.max(3, Math.min(5, width / 48));
+  const r = Math.max(2.6, Math.min(5, width / 48) - (train.n > 24 ? 1.2 : 0)), room = r < 4 ? 1.4 : 2.2;
   for (let i = 0; i < train.n; i++) {
     const x = (width * (1 + train.x[2 * i] / half)) / 2, y = (width * (1 - train.x[2 * i + 1] / half)) / 2, k = train.labels[i];
     context.beginPath();
-    context.arc(x, y, r + 2.2, 0, 2 * Math.PI);
+    context.arc(x, y, r + room, 0, 2 * Math.PI);
     context.fillStyle = back;
     context.fill();
-    context.lineWidth = 1.3;
+    context.lineWidth = r < 4 ? 1 : 1.3;
     context.strokeStyle = ink;
     context.stroke();
     drawOutline(context, x, y, POINT_SHAPES[k % POINT_SHAPES.length], r - 0.6, CLASS_COLOURS[k]);
-    if (train.truth[i] !== k) drawCross(context, x, y, r + 3.5, ink, 2);
+    if (train.truth[i] !== k) drawCross(context, x, y, r + room + 1.3, ink, r < 4 ? 1.5 : 2);
     if (batch && batch.includes(i)) {
       context.beginPath();
-      context.arc(x, y, r + 5.5, 0, 2 * Math.PI);
+      context.arc(x, y, r + room + 3, 0, 2 * Math.PI);
       context.lineWidth = 2;
       context.strokeStyle = ink;
       context.stroke();
@@ -243,56 +243,5 @@ function curveChart({ label, height, right, state, title }) {
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
   };
-  return chart;
-}
-
-// -- seeds -------------------------------------------------------------------------------------------------------------
-
-const average = (values) => values.reduce((sum, v) => sum + v, 0) / values.length;
-const signed2 = (v, n = 3) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(n)}`;
-
-/** The spread of every method over seeds, and the paired differences with their intervals, in one picture. */
-function seedChart({ methods, state, pairedOf }) {
-  const rowOf = (width) => (width < 480 ? 23 : 28);
-  const chart = picture("", (width) => 88 + rowOf(width) * (methods.length + state().pairs.length), (svg, width) => {
-    const { results, pairs, floor } = state(), small = width < 480, left = small ? 104 : 124, right = small ? 56 : 62, ROW = rowOf(width);
-    const text = (attributes, words) => svg.append(s("text", attributes, words));
-    const values = methods.map((method) => results[method.key].main);
-    const all = values.flat(), low = Math.min(floor, ...all) - 0.01, high = Math.max(...all) + 0.01;
-    const head = (y, words) => text({ class: "lab-chart-title", x: 2, y }, words);
-    head(12, small ? "a dot is a seed" : "test accuracy at the end: a dot is a seed, the bar is the mean");
-    const first = 26, last = first + ROW * methods.length;
-    const px = (v) => left + ((v - low) / (high - low)) * (width - left - right);
-    for (const v of nice(low, high, Math.max(2, Math.floor((width - left - right) / (small ? 44 : 70))))) {
-      svg.append(s("line", { class: "dmws-grid", x1: px(v), x2: px(v), y1: first, y2: last }));
-      text({ class: "dmws-tick", x: px(v), y: last + 13, "text-anchor": "middle" }, String(v));
-    }
-    methods.forEach((method, row) => {
-      const y = first + ROW * (row + 0.5), mean = average(values[row]);
-      const group = s("g", { class: "lab-curve", style: `--ink: var(--lab-${method.key})`, "data-seeds": method.key, "data-n": values[row].length, "data-mean": mean });
-      values[row].forEach((v, i) => group.append(s("circle", { class: "lab-seed", cx: px(v).toFixed(1), cy: (y + ((i * 0.618034) % 1 - 0.5) * (ROW - 10)).toFixed(1), r: 2.6 })));
-      group.append(s("line", { class: "lab-mean", x1: px(mean), x2: px(mean), y1: y - 10, y2: y + 10 }),
-        s("path", { class: "lab-mark", d: OUTLINES[method.marker](4), transform: `translate(8 ${y})` }));
-      svg.append(group);
-      text({ class: "lab-end lab-strong", x: 18, y: y + 4 }, method.short);
-      text({ class: "lab-end", x: width - right + 6, y: y + 4 }, mean.toFixed(3));
-    });
-    const rows = pairs.map(([a, b]) => ({ a, b, ...pairedOf(results[a.key].main, results[b.key].main) }));
-    const reach = 1.1 * Math.max(0.01, ...rows.flatMap((d) => [Math.abs(d.low), Math.abs(d.high)]).filter(Number.isFinite), ...rows.map((d) => Math.abs(d.mean)));
-    const begin = last + 40, end = begin + ROW * rows.length;
-    const dx = (v) => left + ((v + reach) / (2 * reach)) * (width - left - right);
-    head(begin - 8, small ? "paired differences, 95% interval" : "paired differences over the seeds, 95% interval");
-    for (const v of nice(-reach, reach, Math.max(2, Math.floor((width - left - right) / (small ? 36 : 80))))) {
-      svg.append(s("line", { class: v === 0 ? "lab-zero" : "dmws-grid", x1: dx(v), x2: dx(v), y1: begin, y2: end }));
-      text({ class: "dmws-tick", x: dx(v), y: end + 13, "text-anchor": "middle" }, v === 0 ? "0" : signed2(v, 2));
-    }
-    rows.forEach((d, row) => {
-      const y = begin + ROW * (row + 0.5), clear = d.low > 0 || d.high < 0;
-      text({ class: clear ? "lab-end lab-strong" : "lab-end", x: 2, y: y + 4 }, `${d.a.short} − ${d.b.short}`);
-      if (Number.isFinite(d.low)) svg.append(s("line", { class: clear ? "lab-interval lab-clear" : "lab-interval", x1: dx(d.low), x2: dx(d.high), y1: y, y2: y }));
-      svg.append(s("circle", { class: clear ? "lab-middle lab-clear" : "lab-middle", cx: dx(d.mean), cy: y, r: 4.5, "data-pair": `${d.a.key}-${d.b.key}`, "data-mean": d.mean, "data-low": d.low, "data-high": d.high }));
-      text({ class: clear ? "lab-end lab-strong" : "lab-end", x: width - right + 6, y: y + 4 }, signed2(d.mean));
-    });
-  });
   return chart;
 }
