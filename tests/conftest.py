@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium  # noqa: F401  a fixture
+from wheel_environment import wheel, wheel_python  # noqa: F401  fixtures
 
 import dmws_lite  # noqa: F401  before any test imports torch: sets how torch's threads wait, here and in kernels
 

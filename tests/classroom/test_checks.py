@@ -2,6 +2,7 @@
 
 import ast
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 import stamp_notebooks as stamp
 import torch
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from wheel_environment import execute
 
 from dmws_lite.classroom.checks import (
     NotYet,
@@ -315,16 +316,27 @@ def tries(stem: str, found: list) -> list[Try]:
 
 
 @pytest.mark.notebooks
+@pytest.mark.parametrize(("body", "passes"), [("return x", True), ("raise ValueError('from a callback')", False)])
+def test_a_callback_that_raises_fails_its_notebook(
+    body: str, passes: bool, wheel_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [new_code_cell("from ipywidgets import interact"), new_code_cell(f"@interact(x=3)\ndef f(x):\n    {body}")]
+    with nullcontext() if passes else pytest.raises(AssertionError, match="from a callback"):
+        execute(new_notebook(cells=cells), wheel_python, tmp_path, monkeypatch)
+
+
+@pytest.mark.notebooks
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_stubs_and_wrong_answers_fail_in_words_and_solutions_pass(path: Path, tmp_path: Path) -> None:
+def test_with_only_the_wheel_a_lone_notebook_runs_solutions_pass_and_wrong_answers_fail_in_words(
+    path: Path, wheel_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notebook = nbformat.read(path, as_version=4)
     found = make.exercises(notebook, path.name)
     cells = [new_code_cell(c.source) for c in notebook.cells[: found[0].place] if c.cell_type == "code"]
     planned = tries(path.stem, found)
     for each in planned:
         cells += [new_code_cell(each.answer), each.check]
-    place = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(new_notebook(cells=cells), timeout=900, kernel_name="python3", resources=place).execute()
+    execute(new_notebook(cells=cells), wheel_python, tmp_path, monkeypatch)
     for each in planned:
         here = f"{path.name}, exercise {each.exercise.number}, answer: {each.answer[:80]}"
         errors = [output for output in each.check.outputs if output.output_type == "error"]

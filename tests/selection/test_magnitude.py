@@ -47,7 +47,9 @@ def test_the_norm_is_taken_over_all_tensors_that_share_the_channel() -> None:
         for parameter in teacher.parameters():
             parameter.zero_()
         teacher.conv.weight[:, 0, 0, 0] = torch.tensor([1.0, 3.0, 0.0, 2.0])
-        teacher.mix.weight[0, :, 0, 0] = torch.tensor([4.0, 0.0, 1.0, 0.0])  # the first channel is the strongest by this
+        teacher.mix.weight[0, :, 0, 0] = torch.tensor(
+            [4.0, 0.0, 1.0, 0.0]
+        )  # the first channel is the strongest by this
     parts = [plan_selection(teacher, copy.deepcopy(small), rule="magnitude", part=part) for part in (0, 1)]
     chosen = []
     for plan in parts:
