@@ -18,8 +18,6 @@ from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc import Documenter, ModuleDocumenter
 from sphinx.util.nodes import make_refnode
 
-from dmws_lite.cli import make_parser
-
 PACKAGE = "dmws_lite"
 SEARCH = Path(__file__).with_name("search.js")
 
@@ -53,6 +51,8 @@ def help_text(command: str) -> str:
     Raises:
         ValueError: there is no such command.
     """
+    from dmws_lite.cli import make_parser  # loads PyTorch, which books without that directive do not need
+
     actions = make_parser()._actions
     commands = next(each.choices for each in actions if isinstance(each, argparse._SubParsersAction))
     if command not in commands:

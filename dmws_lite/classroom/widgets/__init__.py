@@ -3,27 +3,20 @@
 They need the extra ``widgets`` (``pip install dmws_lite[widgets]``); nothing else of the package needs them.
 """
 
-from .ablation import AblationExplorer, ablation_explorer
-from .loss import LossPlayground, loss_playground, loss_terms
-from .memory import AuxiliaryMemory, auxiliary_memory, measured_curves
-from .quiz import Quiz, quiz, quiz_names, read_quiz
-from .selection import ElementSelection, selection_explorer
-from .training import TrainingPlayground
+import lazy_loader
 
-__all__ = [
-    "AblationExplorer",
-    "ablation_explorer",
-    "AuxiliaryMemory",
-    "ElementSelection",
-    "LossPlayground",
-    "Quiz",
-    "TrainingPlayground",
-    "auxiliary_memory",
-    "loss_playground",
-    "loss_terms",
-    "measured_curves",
-    "quiz",
-    "quiz_names",
-    "read_quiz",
-    "selection_explorer",
-]
+# At once, as a function and its module have the same name: whoever loads the module first would hide the function.
+from .quiz import Quiz, quiz, quiz_names, read_quiz
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["base", "session"],
+    submod_attrs={
+        "ablation": ["AblationExplorer", "ablation_explorer"],
+        "loss": ["LossPlayground", "loss_playground", "loss_terms"],
+        "memory": ["AuxiliaryMemory", "auxiliary_memory", "measured_curves"],
+        "selection": ["ElementSelection", "selection_explorer"],
+        "training": ["TrainingPlayground"],
+    },
+)
+__all__ += ["Quiz", "quiz", "quiz_names", "read_quiz"]
