@@ -78,6 +78,18 @@ def prepare_docstring(app: Sphinx, what: str, name: str, thing: object, options:
     lines[:] = prepared
 
 
+def short_names(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Shorten ``~module.Name`` to ``Name`` in a signature that Sphinx prints as it is.
+
+    It does so where a default is no Python expression, such as ``<factory>``; elsewhere it makes a link of the name.
+    """
+    if signature and "<" in signature:
+        signature = re.sub(r"~(?:\w+\.)+(\w+)", r"\1", signature)
+    return signature, returns
+
+
 def link_bare_name(
     app: Sphinx, environment: BuildEnvironment, node: pending_xref, shown: nodes.Element
 ) -> nodes.Element | None:
@@ -116,6 +128,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_autodocumenter(MainNamesFirst, override=True)
     app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon, at 500
+    app.connect("autodoc-process-signature", short_names)
     app.connect("missing-reference", link_bare_name)
     app.connect("config-inited", lambda app, config: setattr(config, "html_search_scorer", str(SEARCH)))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -56,6 +56,16 @@ def empty_corners(page: str) -> str:
     return re.sub(r'<th class="(head[^"]*)">\s*(?:<p>\s*</p>)?\s*</th>', r'<td class="\1"></td>', page)
 
 
+def parameters_as_lines(page: str) -> str:
+    """Write the parameters of a long signature as lines of the term, where Sphinx nests a list without terms."""
+    return re.sub(
+        r"<dl>\n((?:<dd>(?:(?!</?d[ld]>).)*</dd>\n)+)</dl>(?=\s*<span class=\"sig-paren\">\))",
+        lambda found: found[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>"),
+        page,
+        flags=re.DOTALL,
+    )
+
+
 RULES: tuple[Rule, ...] = (
     speaking_summaries,
     search_buttons_by_their_text,
@@ -63,6 +73,7 @@ RULES: tuple[Rule, ...] = (
     plain_bibliography,
     sidebar_as_landmark,
     empty_corners,
+    parameters_as_lines,
 )
 
 

@@ -1,10 +1,12 @@
 """What the check cells of the notebooks' exercises share: each test passes in silence or says what to look at again.
 
-from dmws_lite.classroom.checks import answered, close, require, right
+::
 
-answered(shared=shared)
-close("shared", shared, 2 * 6 - 10, "Two sets of 6 out of 10: how many are in both at the least?", tolerance=0)
-right(1)
+    from dmws_lite.classroom.checks import answered, close, require, right
+
+    answered(shared=shared)
+    close("shared", shared, 2 * 6 - 10, "Two sets of 6 out of 10: how many are in both at the least?", tolerance=0)
+    right(1)
 """
 
 from __future__ import annotations

@@ -331,7 +331,10 @@ def test_several_targets_run_in_order_and_stop_at_a_failure(checkout: Checkout) 
 
 def test_after_ctrl_c_a_program_may_tidy_up(checkout: Checkout) -> None:
     checkout.run("environment")
+    # Where the tests themselves run in the background, Ctrl-C is ignored, and programs that they start inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = checkout.start("lab", WAITING="jupyter")
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 30
     while not checkout.calls and time.monotonic() < deadline:
         time.sleep(0.05)
