@@ -1,4 +1,4 @@
-"""``grids``, ``run`` and ``report``: many runs, and what is said about them."""
+"""``grids``, ``run`` and ``report``: many runs, and reports on them."""
 
 from __future__ import annotations
 

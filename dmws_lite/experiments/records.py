@@ -93,7 +93,7 @@ def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: 
         filled with the values that they stand for.
 
     Raises:
-        ValueError: a file is not a record; its name and the remedy are said.
+        ValueError: a file is not a record; the message names it and the remedy.
 
     Example:
         >>> from dmws_lite.experiments.records import read_records

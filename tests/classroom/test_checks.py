@@ -147,12 +147,12 @@ def test_numbers_in_any_form_pass_within_the_tolerance() -> None:
     [
         (2.0, 1.0, "x = 2 is too large. Look"),
         (0.0, 1.0, "x = 0 is too small. Look"),
-        (float("nan"), 1.0, "x = nan is no number. Look"),
+        (float("nan"), 1.0, "x = nan is not a number. Look"),
         (float("inf"), 1.0, "too large"),
-        ([1.0, 2.0], 1.0, r"x has the shape \(2,\), but one number belongs there. Look"),
-        ([1.0, 5.0, 6.0], [1.0, 2.0, 3.0], r"2 of 3 numbers are wrong, the first is number \[1\]. Look"),
-        ("four", 4, "x should hold numbers, but it is of the type str"),
-        ([[1, 2], [3]], 4, "x should hold numbers, but it is of the type list"),
+        ([1.0, 2.0], 1.0, r"x has the shape \(2,\), but should have one number. Look"),
+        ([1.0, 5.0, 6.0], [1.0, 2.0, 3.0], r"2 of 3 numbers are wrong, the first at index \[1\]. Look"),
+        ("four", 4, "x should hold numbers, but its type is str"),
+        ([[1, 2], [3]], 4, "x should hold numbers, but its type is list"),
         (..., 4, "x is not filled in yet"),
         ([1, ...], [1, 2], "x is not filled in yet"),
     ],
@@ -225,9 +225,9 @@ def test_the_link_to_the_student_notebook_is_stamped() -> None:
 def test_what_is_not_an_exercise_is_refused(spoil: object, message: str) -> None:
     notebook = small_notebook()
     spoil(notebook.cells)
-    with pytest.raises(ValueError, match="x.ipynb") as told:
+    with pytest.raises(ValueError, match="x.ipynb") as error:
         make.exercises(notebook, "x.ipynb")
-    assert message in str(told.value)
+    assert message in str(error.value)
 
 
 def test_drift_is_found_mended_and_leftovers_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -248,8 +248,10 @@ def test_drift_is_found_mended_and_leftovers_removed(tmp_path: Path, monkeypatch
     (folder / "exercises" / "old.ipynb").write_text("{}")
     capsys.readouterr()
     assert make.main(["--check"]) == 1
-    told = capsys.readouterr().out
-    assert "exercises/one.ipynb is not in step" in told and "old.ipynb has no notebook that it is made from" in told
+    printed = capsys.readouterr().out
+    assert (
+        "exercises/one.ipynb is not in step" in printed and "old.ipynb has no notebook that it is made from" in printed
+    )
     assert make.main([]) == 0 and student.read_bytes() == first
     assert [path.name for path in (folder / "exercises").iterdir()] == ["one.ipynb"]
 

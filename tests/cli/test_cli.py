@@ -131,7 +131,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("", "arguments are required: COMMAND; see dmws-lite --help"),
         ("fly", "invalid choice: 'fly'"),
@@ -171,7 +171,7 @@ def test_version(capsys):
         ("predict EMPTY FILE", "holds no trained model; give the --out folder"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_exit_code_2(line, told, grid, tmp_path, capsys):
+def test_a_mistake_is_one_line_and_exit_code_2(line, message, grid, tmp_path, capsys):
     for name, layout in {"ONE": ["a"], "FEW": ["a", "b"], "PARTS": ["Training/a", "Training/b", "Testing/a"]}.items():
         for folder in layout:
             (tmp_path / name / folder).mkdir(parents=True)
@@ -184,8 +184,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(line, told, grid, tmp_path, capsy
     places = {name: str(tmp_path / name) for name in ("ONE", "FEW", "GOOD", "PARTS", "EMPTY", "FILE", "OUT")}
     places |= {"nowhere": str(tmp_path / "nowhere"), "GRID": str(grid), "FEW/run": str(tmp_path / "FEW" / "run")}
     assert main([places.get(word, word) for word in line.split()]) == 2
-    said = [row for row in capsys.readouterr().err.splitlines() if row.strip() and not row.startswith("reading")]
-    assert len(said) == 1 and said[0].startswith("error: ") and told in said[0], said
+    lines = [row for row in capsys.readouterr().err.splitlines() if row.strip() and not row.startswith("reading")]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], lines
     assert not (tmp_path / "OUT").exists()
 
 
@@ -463,8 +463,8 @@ def test_single_files_and_what_is_none(trained, strangers, tmp_path, capsys):
     assert main(["predict", str(trained), str(text), "gone.png", str(good), str(tmp_path), "--quiet"]) == 1
     answer = capsys.readouterr()
     assert len(rows(answer.out)) == 1
-    for told in ("gone.png: does not exist", "notes.txt: not in an image format", "no image in this folder"):
-        assert told in answer.err
+    for message in ("gone.png: does not exist", "notes.txt: not in an image format", "no image in this folder"):
+        assert message in answer.err
 
 
 def test_changed_weights_are_refused(trained, strangers, tmp_path, capsys):

@@ -115,8 +115,10 @@ def test_a_failed_run_is_recorded_stops_nothing_and_is_tried_again(few, tmp_path
     assert run_grid(grid, tmp_path, progress=False, say=said.append, command="it") == Progress(2, 0, 2)
     assert sum("failed" in line and "no memory left" in line for line in said) == 2
     (first, _) = sorted(tmp_path.glob("*.failed.json"))
-    told = json.loads(first.read_text())
-    assert told["error"] == "RuntimeError: no memory left" and told["command"] == "it" and told["run"] in first.name
+    failed = json.loads(first.read_text())
+    assert (
+        failed["error"] == "RuntimeError: no memory left" and failed["command"] == "it" and failed["run"] in first.name
+    )
     assert len(read_records(tmp_path)) == 2  # a failure is no record
     monkeypatch.setattr("dmws_lite.experiments.grids.execute", real)
     assert run_grid(grid, tmp_path, progress=False, say=quiet) == Progress(2, 2, 0)
@@ -156,7 +158,7 @@ def test_an_estimate_grows_with_the_work(few):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("nothing", "grid 'nothing' is unknown; choose one of ablations"),
         ("no/such.yaml", "does not exist"),
@@ -169,10 +171,10 @@ def test_an_estimate_grows_with_the_work(few):
         ({**TINY, "blocks": [{"method": "ours", "fraction": 0.5, "seed": 0, "tau": "hot"}]}, "tau='hot' is out of"),
     ],
 )  # fmt: skip
-def test_a_grid_that_cannot_be_read_is_one_sentence(content, told):
+def test_a_grid_that_cannot_be_read_is_one_sentence(content, message):
     with pytest.raises(GridError) as error:
         read_grid(content)
-    assert told in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_yaml_is_named(tmp_path):

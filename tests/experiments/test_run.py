@@ -111,7 +111,7 @@ def test_committed_records_are_whole_and_named_by_their_content():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"pair": "resnet"}, "pair='resnet' is unknown"),
         ({"method": "kd"}, "method='kd' is unknown"),
@@ -128,8 +128,8 @@ def test_committed_records_are_whole_and_named_by_their_content():
         ({"batch_size": 1}, "batch_size=1 is out of range"),
     ],
 )
-def test_a_description_that_cannot_be_run_is_refused_at_once(tiny, wrong, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_description_that_cannot_be_run_is_refused_at_once(tiny, wrong, message):
+    with pytest.raises(ValueError, match=message):
         replace(tiny, **wrong)
 
 

@@ -121,4 +121,4 @@ def test_a_rule_of_ones_own_works_everywhere(pocket, monkeypatch) -> None:
     assert plan_selection(pocket, student(), rule="last").rule == "last"
     assert Run("mri", "convnext_pocket", "ours", 0.1, 0, 64, epochs=1, rule="last").rule == "last"
     with pytest.raises(ValueError, match="rule='frist' is unknown; choose one of uniform"):
-        element_indices(6, 2, "frist")
+        element_indices(6, 2, "first")

@@ -1,6 +1,6 @@
-"""Widgets of the book: their logic runs in the browser, so that they move on a page without a kernel.
+"""The book's widgets. Their logic runs in the browser, so they work on a page without a kernel.
 
-They need the extra ``widgets`` (``pip install dmws_lite[widgets]``); nothing else of the package needs them.
+They need the extra ``widgets`` (``pip install dmws_lite[widgets]``); nothing else in the package needs them.
 """
 
 import lazy_loader

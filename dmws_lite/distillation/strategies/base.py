@@ -67,7 +67,7 @@ class Strategy:
         """Prepare for a run: the training labels in their order, the number of classes, the length."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Be told the epoch, counted from 0."""
+        """Called at the start of each epoch, counted from 0."""
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return named scalars: ``loss``, which is minimised, and its parts ``ce`` and ``kd``.
