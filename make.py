@@ -58,6 +58,14 @@ IN_ENVIRONMENT = {
         [WHEELHOUSE + ["--wheel-dir", "dist/wheelhouse", "-r", "requirements.txt", "."]],
     ),
     "pdf": ("print the built book into dist/dmws-lite-book.pdf (needs Chromium)", [["scripts/make_pdf.py"]]),
+    "slides": (
+        "make the slides of the sessions from the built book, in dist/slides (printed too, with Chromium)",
+        [["scripts/make_slides.py"]],
+    ),
+    "instructor": (
+        "build the instructor's pages into dist/instructor: answers, rubrics, exam bank, solutions",
+        [["scripts/make_instructor.py"]],
+    ),
     "check": (
         "style and the fast tests, before a commit",
         LINT + [["-m", "pytest", "-m", "not slow and not notebooks"] + SIDE_BY_SIDE],
