@@ -26,6 +26,7 @@ from dmws_lite.classroom.widgets.training import (
 )
 from dmws_lite.distillation.moving_average import remaining_share
 
+pytestmark = pytest.mark.slow  # most tests here train
 NAME = "training-playground"
 SHORT = {"steps": 4, "fraction": 0.5}
 
