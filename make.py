@@ -68,7 +68,7 @@ IN_ENVIRONMENT = {
     ),
     "check": (
         "style and the fast tests, before a commit",
-        LINT + [["-m", "pytest", "-m", "not slow and not notebooks"] + SIDE_BY_SIDE],
+        LINT + [["-m", "pytest", "-m", "not slow and not notebooks and not browser"] + SIDE_BY_SIDE],
     ),
     "test": ("all tests, the notebooks among them", [["-m", "pytest"] + SIDE_BY_SIDE]),
     "lab": ("open the notebooks in JupyterLab", [["-m", "jupyter", "lab", "--notebook-dir=notebooks"]]),

@@ -26,6 +26,7 @@ from dmws_lite.classroom.widgets.training import (
 )
 from dmws_lite.distillation.moving_average import remaining_share
 
+pytestmark = pytest.mark.slow  # most tests here train
 NAME = "training-playground"
 SHORT = {"steps": 4, "fraction": 0.5}
 
@@ -87,6 +88,7 @@ def test_a_run_has_a_row_per_epoch_and_ends_with_a_measurement(session: Session)
     assert "Finished 4 steps" in run.words() and "alpha 0.6" in run.words() and "main 0." in run.words()
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_run_and_others_another(session: Session) -> None:
     def losses(**changes: object) -> list[float]:
         return [row["loss"] for row in session.run(Settings(**(SHORT | changes))).rows]

@@ -211,6 +211,7 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing(grid, strangers, tmp_
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_grid_killed_and_started_again_ends_like_one_that_was_not(grid, strangers, tmp_path, capsys):
     def command(out):
         return ["run", str(grid), "--data", str(strangers), "--out", str(tmp_path / out), "--quiet"]
@@ -285,6 +286,7 @@ def test_default_folders(grid, root, tmp_path, monkeypatch):
 # -- select -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_selected_weights_load_in_timm(tmp_path, capsys):
     path, plan = tmp_path / "s.safetensors", tmp_path / "plan.json"
     command = [
@@ -422,6 +424,7 @@ def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
     assert main([*command[:-1], "scan(x"]) == 2
 
 
+@pytest.mark.slow
 def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp_path, capsys):
     out = tmp_path / "killed"
     command = ["train", str(strangers), "--out", str(out), *QUICK]

@@ -94,6 +94,7 @@ def test_what_is_there_is_not_done_again_and_images_are_read_once(few, tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_two_halves_make_the_whole(few, tmp_path):
     grid = read_grid(TINY)
     for i in (1, 2):
@@ -101,6 +102,7 @@ def test_two_halves_make_the_whole(few, tmp_path):
     assert missing(grid, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_recorded_stops_nothing_and_is_tried_again(few, tmp_path, monkeypatch):
     real = execute
 

@@ -67,6 +67,7 @@ def test_steps_become_whole_epochs(tiny):
     assert replace(run, measurements=1).config(100).evaluate_every == 15
 
 
+@pytest.mark.slow
 def test_runs_share_what_they_can(tiny, few):
     shelf = Shelf()
     runs = [tiny, replace(tiny, method="cm1"), replace(tiny, method="cm1", strategy="tfkd_self")]

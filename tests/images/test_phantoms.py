@@ -84,6 +84,7 @@ def _held_out_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
     return model.fit(features[:cut], labels[:cut]).score(features[cut:], labels[cut:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "bound"), [("xray", 0.60), ("ct", 0.70), ("mri", 0.60)])
 def test_a_linear_model_on_thumbnails_does_not_solve_it(many, kind: str, bound: float) -> None:
     pixels, labels = many[kind]

@@ -348,7 +348,13 @@ def test_check_is_style_first_and_then_the_fast_tests_with_one_thread_each(check
     checkout.run("environment")
     checkout.run("check")
     style = checkout.calls[:-1]
-    assert checkout.calls[-1] == ["-m", "pytest", "-m", "not slow and not notebooks", *make_py().SIDE_BY_SIDE]
+    assert checkout.calls[-1] == [
+        "-m",
+        "pytest",
+        "-m",
+        "not slow and not notebooks and not browser",
+        *make_py().SIDE_BY_SIDE,
+    ]
     assert checkout.log.read_text().splitlines()[-1].startswith("1|-m|pytest")
     assert ["-m", "nbstripout", "--verify", "--keep-id", str(Path("notebooks", "01 first.ipynb"))] in style
     checkout.run("lint")

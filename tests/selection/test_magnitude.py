@@ -120,5 +120,5 @@ def test_a_rule_of_ones_own_works_everywhere(pocket, monkeypatch) -> None:
     assert element_indices(6, 2, "last").tolist() == [4, 5] and element_indices(6, 2, "last", part=1).tolist() == [2, 3]
     assert plan_selection(pocket, student(), rule="last").rule == "last"
     assert Run("mri", "convnext_pocket", "ours", 0.1, 0, 64, epochs=1, rule="last").rule == "last"
-    with pytest.raises(ValueError, match="rule='frist' is unknown; choose one of uniform"):
-        element_indices(6, 2, "first")
+    with pytest.raises(ValueError, match="rule='lasst' is unknown; choose one of uniform"):
+        element_indices(6, 2, "lasst")
