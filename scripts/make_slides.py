@@ -3,10 +3,10 @@
     python scripts/make_slides.py [--root FOLDER] [--to FOLDER] [--no-pdf]
 
 ``data/teaching/sessions.yml`` says which cells of the notebooks are shown; the speaker notes are the plan, the
-questions and the answers of ``book/instructors_guide.md``. Needs the built book (``make book``), whose figures are shown,
-and once the npm registry for reveal.js (``vendor.py``). The folder holds everything: the slides ask no host for
-anything, from disk or from a server. Keys: ``S`` opens the speaker's window, ``?`` lists all. With Chromium, each session
-is printed twice, alone and with its notes.
+questions and the answers of ``book/instructors_guide.md``. Needs the built book (``make book``), whose figures are
+shown, and once the npm registry for reveal.js (``vendor.py``). The folder holds everything: the slides ask no host for
+anything, from disk or from a server. Keys: ``S`` opens the speaker's window, ``?`` lists all. With Chromium, each
+session is printed twice, alone and with its notes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ PAGE = """\
 </div></div>
 <script src="reveal/reveal.js"></script><script src="reveal/notes.js"></script>
 <script>
-// Formulas first, since they change how much room a slide takes. ?print-pdf is for printing, &with-notes adds the notes.
+// Formulas first, since they change how much room a slide takes. ?print-pdf prints, &with-notes adds the notes.
 window.MathJax = {{
   options: {{ enableMenu: false }}, svg: {{ fontCache: "none" }},
   startup: {{ pageReady: () => MathJax.startup.defaultPageReady().then(() => Reveal.initialize({{
