@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["base", "session"],
     submod_attrs={
         "ablation": ["AblationExplorer", "ablation_explorer"],
+        "lab": ["DistillationLab", "distillation_lab"],
         "loss": ["LossPlayground", "loss_playground", "loss_terms"],
         "memory": ["AuxiliaryMemory", "auxiliary_memory", "measured_curves"],
         "selection": ["ElementSelection", "selection_explorer"],
