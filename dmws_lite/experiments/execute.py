@@ -12,7 +12,7 @@ from ..distillation.strategies import STRATEGIES, make_strategy
 from ..distillation.strategies.base import Strategy
 from ..images.dataset import Images
 from ..images.load import load_images
-from ..images.splits import Split, split
+from ..images.splits import Split, split, with_label_noise
 from ..teachers.load import load_teacher
 from ..teachers.pairs import make_student
 from ..training.config import Result
@@ -54,8 +54,13 @@ class Shelf:
         """Return the run's split, or the caller's."""
         if self.data is not None:
             return self.data
-        key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule)
-        return self._once("split", key, lambda: split(self.images(run), run.fraction, run.seed, rule=run.split_rule))
+        key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule, run.label_noise)
+
+        def make() -> Split:
+            data = split(self.images(run), run.fraction, run.seed, rule=run.split_rule)
+            return with_label_noise(data, run.label_noise, run.seed) if run.label_noise else data
+
+        return self._once("split", key, make)
 
     def teacher(self, run: Run) -> nn.Module:
         """Return the run's teacher, or the caller's."""
@@ -91,6 +96,10 @@ class Shelf:
             "batch_size",
             "learning_rate",
             "rule",
+            "schedule",
+            "augmentation",
+            "label_noise",
+            "precision",
         )
         key = (method, run.split_rule, self.split(run).digest, *(getattr(run, name) for name in shared))
 
