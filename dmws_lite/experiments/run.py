@@ -52,7 +52,9 @@ def _sorted_options(given: Mapping[str, float] | Options) -> Options:
 def _sorted_choices(given: Mapping[str, Sequence[float]] | Choices) -> Choices:
     pairs = dict(given) if isinstance(given, (Mapping, tuple, list)) else None
     if pairs is None or not all(isinstance(values, (list, tuple)) for values in pairs.values()):
-        raise ValueError(f"tune={given!r} is no mapping of lists; give values such as {{learning_rate: [0.001, 0.004]}}")
+        raise ValueError(
+            f"tune={given!r} is no mapping of lists; give values such as {{learning_rate: [0.001, 0.004]}}"
+        )
     return tuple(sorted((name, tuple(values)) for name, values in pairs.items()))
 
 

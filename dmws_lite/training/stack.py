@@ -52,8 +52,8 @@ class Member:
 def can_stack(model: nn.Module) -> bool:
     """Return whether a network can be trained in a stack.
 
-    Batch norm cannot, because it changes its buffers in the forward pass; nor can dropout and drop path, which draw from
-    one generator for all.
+    Batch norm cannot, because it changes its buffers in the forward pass; nor can dropout and drop path, which draw
+    from one generator for all.
     """
     for module in model.modules():
         if isinstance(module, BATCH_NORMS):
