@@ -222,7 +222,9 @@ def execute(run: Run, shelf: Shelf | None = None, **options: object) -> dict:
         The record: the description, ``classes``, ``split`` (sizes, SHA-256 of its indices, number and positions of test
         images with a copy in the training part), ``history``, ``metrics`` and ``aux_metrics`` (with the confusion
         matrix; where a method's auxiliary is tested, ``metrics`` are the auxiliary's and ``aux_metrics`` main's),
-        ``tuning`` (of a run that chose a setting, see :func:`dmws_lite.experiments.tuning.choose`), ``predicted`` and ``labels`` (one character per test image, where there are at most 36 classes),
-        ``seconds``, ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text.
+        ``tuning`` (of a run that chose a setting, see :func:`dmws_lite.experiments.tuning.choose`), ``predicted`` and
+        ``labels`` (one character per test image, where there are at most 36 classes), ``seconds``,
+        ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text. A history of more
+        than 100 epochs is thinned to those that were measured and some twenty others.
     """
     return carry_out(run, shelf, **options).record

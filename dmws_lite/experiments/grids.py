@@ -17,8 +17,8 @@ A learning rate may be chosen on a part of the training images, see :mod:`dmws_l
 
       - {dataset: mri, method: [cm1, ours], tune: {learning_rate: [0.001, 0.002, 0.004]}, folds: 3}
 
-Runs are sorted so that equal data come together. With ``order: blocks`` the blocks keep their order, so that a grid that
-is stopped early has whole blocks; a run that two blocks name belongs to the first.
+Runs are sorted so that equal data come together. With ``order: blocks`` the blocks keep their order, so that a grid
+that is stopped early has whole blocks; a run that two blocks name belongs to the first.
 
 The grids of the book are in ``data/grids``.
 """
@@ -206,7 +206,8 @@ def run_grid(
         root: folder of the data sets.
         command: the command line, for the records.
         progress: show a bar over the runs, with the time left.
-        share: ``(i, n)``: do what is missing of every n-th run, beginning with the i-th; for several processes at once.
+        share: ``(i, n)``: do what is missing of every n-th run (or stack), beginning with the i-th; for several
+            processes at once.
         say: called with one line per finished run.
         device: see :class:`dmws_lite.training.config.TrainConfig`.
         stack: train up to this many runs at once, where they differ in seed and learning rate only, see
@@ -215,12 +216,13 @@ def run_grid(
             after it.
         shelf: what the runs share, made with ``root`` where left out.
     """
-    own, lacking = grid.runs[share[0] - 1 :: share[1]], set(missing(grid, folder))
-    todo = [run for run in own if run in lacking]
+    own = list(stacks(grid.runs, grid.blocks, stack))[share[0] - 1 :: share[1]]
+    lacking = set(missing(grid, folder))
+    todo = [[run for run in runs if run in lacking] for runs in own]
     shelf, made, failed = shelf or Shelf(root), 0, 0
-    with tqdm(total=len(todo), unit="run", disable=not progress, smoothing=0) as bar:
+    with tqdm(total=sum(map(len, todo)), unit="run", disable=not progress, smoothing=0) as bar:
         longest = 0.0
-        for runs in stacks(todo, grid.blocks, stack):
+        for runs in filter(None, todo):
             began = time.monotonic()
             if began + longest > until:
                 break
@@ -239,7 +241,9 @@ def run_grid(
             longest = max(longest, time.monotonic() - began)
             bar.n = made + failed
             bar.refresh()
-    return Progress(made, len(own) - made - failed, failed)
+    left = set(missing(grid, folder))
+    there = sum(run not in left for runs in own for run in runs) - made
+    return Progress(made, there, failed)
 
 
 def _carried_out(

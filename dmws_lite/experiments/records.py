@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import platform
 import string
 from collections.abc import Iterable, Mapping
@@ -50,7 +51,7 @@ def outcome(result: Result, data: Split, tested: str = "main") -> dict:
         "split": {**parts, "leaked_at": copies},
         "metrics": own,
         "aux_metrics": other,
-        "history": [{k: _short(v) for k, v in row.items()} for row in result.history],
+        "history": [{k: _short(v) for k, v in row.items()} for row in _thinned(result.history)],
         "predicted": _digits(predicted, len(classes)),
         "labels": _digits(data.test.labels.tolist(), len(classes)),
         "seconds": round(result.seconds, 2),
@@ -58,6 +59,16 @@ def outcome(result: Result, data: Split, tested: str = "main") -> dict:
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     }
+
+
+def _thinned(history: list[dict]) -> list[dict]:
+    """Keep of a long history the rows that were measured, the first, and some twenty others evenly spread."""
+    if len(history) <= 100:
+        return history
+    every = math.ceil(len(history) / 20)
+    return [
+        row for row in history if row["epoch"] % every == 0 or row["epoch"] == 1 or row["main_accuracy"] is not None
+    ]
 
 
 def _short(value: object) -> object:

@@ -1,9 +1,9 @@
 """Choosing a setting, such as the learning rate, on a part of the training images; the test part is not looked at.
 
 Every value is tried the same number of times: once for each fold of a cross-validation inside the training part,
-stratified by class, with byte-identical files kept in one fold. The value with the most right answers on the images that
-were held out wins; ties go to the lower cross-entropy, then to the value that was listed first. The run then trains with
-that value on all its training images.
+stratified by class, with byte-identical files kept in one fold. The value with the most right answers on the images
+that were held out wins; ties go to the lower cross-entropy, then to the value that was listed first. The run then
+trains with that value on all its training images.
 
 With few labels this is expensive and unreliable at once: 3 folds and 6 values are 18 further runs, and a choice among
 them rests on a few dozen images. The record says what was tried.

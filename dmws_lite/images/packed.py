@@ -1,7 +1,7 @@
 """A data set, read and resized once, as one file: for machines that are lent for minutes, and for many processes.
 
-The file holds the pixels that :func:`dmws_lite.images.load.load_images` gives, without loss, with labels and digests, so
-that splits are the same. It holds images, so treat it as the data set itself: what must not be passed on must not be
+The file holds the pixels that :func:`dmws_lite.images.load.load_images` gives, without loss, with labels and digests,
+so that splits are the same. It holds images, so treat it as the data set itself: what must not be passed on must not be
 passed on packed.
 """
 

@@ -17,15 +17,22 @@ from dmws_lite.experiments.stacked import execute_stack, stackable, stacks
 from dmws_lite.images.dataset import Images
 from dmws_lite.images.load import load_images
 from dmws_lite.images.splits import split, with_label_noise
+from dmws_lite.teachers.load import load_teacher
 from dmws_lite.training.config import Result
 
 RATES = (0.0005, 0.004)
 
 
+@pytest.fixture(scope="module")
+def shelf():
+    """Images and teacher, read once for all tests."""
+    return Shelf(loaded=load_teacher("convnext_pocket"))
+
+
 @pytest.fixture
 def few(monkeypatch):
     def load(source, root, size):
-        return load_images(source, n=60, size=size, progress=False)
+        return load_images(source, n=48, size=size, progress=False)
 
     monkeypatch.setattr("dmws_lite.experiments.execute.load_images", load)
 
@@ -83,38 +90,38 @@ def test_the_most_right_answers_win_and_ties_go_to_the_lower_loss(tiny):
     json.dumps(kept, allow_nan=False)
 
 
-def test_a_tuned_run_says_what_was_tried_and_is_the_plain_run_at_that_rate(tiny, few, tmp_path):
+def test_a_tuned_run_says_what_was_tried_and_is_the_plain_run_at_that_rate(tiny, few, shelf, tmp_path):
     run = replace(tiny, tune={"learning_rate": list(RATES)}, folds=2)
-    record = execute(run)
+    record = execute(run, shelf)
     path = write_record(tmp_path, run, record)
     (record,) = read_records(tmp_path)
     assert run_of(record) == run and path.stem == run.name
     chosen = record["tuning"]["chosen"]["learning_rate"]
     assert len(record["tuning"]["tried"]) == 2 and chosen in RATES
-    plain = execute(replace(tiny, learning_rate=chosen))
+    plain = execute(replace(tiny, learning_rate=chosen), shelf)
     assert plain["metrics"] == record["metrics"]
     assert "tuning" not in plain
     (tuned,), (untuned,) = group_records([record]), group_records([plain])
     assert tuned.task["tune"] and not untuned.task["tune"] and tuned.variant == untuned.variant
 
 
-def test_a_stack_of_runs_gives_the_records_of_single_runs(tiny, few):
+def test_a_stack_of_runs_gives_the_records_of_single_runs(tiny, few, shelf):
     for run in (tiny, replace(tiny, method="ours", strategy_options={"until": 2}), replace(tiny, method="cm1_average")):
-        runs = [replace(run, seed=seed, learning_rate=rate) for seed in (0, 1) for rate in RATES]
+        runs = [replace(run, seed=seed, learning_rate=rate) for seed, rate in zip((0, 1), RATES)]
         assert all(map(stackable, runs))
-        for member, record in execute_stack(runs, Shelf(), device="cpu"):
-            alone = execute(member, device="cpu")
-            assert record.keys() - {"stacked"} == alone.keys() and record["stacked"] == 4
+        for member, record in execute_stack(runs, shelf, device="cpu"):
+            alone = execute(member, shelf, device="cpu")
+            assert record.keys() - {"stacked"} == alone.keys() and record["stacked"] == 2
             assert record["predicted"] == alone["predicted"] and record["split"] == alone["split"]
             assert record["history"][-1]["loss"] == pytest.approx(alone["history"][-1]["loss"], rel=1e-4)
             assert run_of(record) == member
 
 
-def test_a_stack_tunes_and_distils_from_a_fine_tuned_teacher_as_single_runs_do(tiny, few):
+def test_a_stack_tunes_and_distils_from_a_fine_tuned_teacher_as_single_runs_do(tiny, few, shelf):
     tuned = replace(tiny, tune={"learning_rate": list(RATES)}, folds=2)
     for run in (tuned, replace(tiny, strategy="hybrid")):
-        ((_, record),) = execute_stack([run], Shelf(), device="cpu")
-        alone = execute(run, device="cpu")
+        ((_, record),) = execute_stack([run], shelf, device="cpu")
+        alone = execute(run, shelf, device="cpu")
         assert record["predicted"] == alone["predicted"]
         if run.tune:
             assert record["tuning"]["chosen"] == alone["tuning"]["chosen"]
@@ -122,9 +129,9 @@ def test_a_stack_tunes_and_distils_from_a_fine_tuned_teacher_as_single_runs_do(t
                 assert row["loss"] == pytest.approx(other["loss"], rel=1e-4) and row["by_fold"] == other["by_fold"]
 
 
-def test_the_average_is_what_is_tested(tiny, few):
-    record = execute(replace(tiny, method="cm1_average", beta=0.5))
-    plain = execute(tiny)
+def test_the_average_is_what_is_tested(tiny, few, shelf):
+    record = execute(replace(tiny, method="cm1_average", beta=0.5), shelf)
+    plain = execute(tiny, shelf)
     assert record["aux_metrics"] == plain["metrics"]  # main learns as CM1 does
     assert record["history"][-1]["aux_accuracy"] == record["metrics"]["accuracy"]
     assert Variant.of(record).key("convnext_pocket") == "cm1_average beta=0.5"
