@@ -17,6 +17,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "loss": ["LossPlayground", "loss_playground", "loss_terms"],
         "memory": ["AuxiliaryMemory", "auxiliary_memory", "measured_curves"],
         "selection": ["ElementSelection", "selection_explorer"],
+        "start": [
+            "few_labels",
+            "soft_targets",
+            "label_smoothing",
+            "weight_average",
+            "pretrained_channels",
+            "complementary_halves",
+        ],
         "training": ["TrainingPlayground"],
     },
 )
