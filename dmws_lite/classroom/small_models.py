@@ -85,7 +85,7 @@ def softmax(logits: Array, tau: float = 1.0) -> Array:
 
 
 def fit_classes(
-    features: Array, targets: Array, steps: int = 200, rate: float = 0.5, momentum: float = 0.9, ridge: float = 1e-3
+    features: Array, targets: Array, steps: int = 100, rate: float = 0.5, momentum: float = 0.9, ridge: float = 1e-3
 ) -> Array:
     """Fit a logistic regression with K classes by gradient descent with momentum, from zero.
 

@@ -467,7 +467,7 @@ def _student_data(shares: Sequence[tuple[int, float]]) -> dict[str, object]:
     """
     data = shipped("phantoms")
     students = data["students"]
-    draws = draws_of(students["n_pool"], len(CLASS_NAMES), 20, N_LABELLED)
+    draws = draws_of(students["n_pool"], len(CLASS_NAMES), 16, N_LABELLED)
     by_key = {(e["label"], e["share"]): e for e in data["examples"]}
     examples = []
     for k, share in shares:

@@ -8,7 +8,12 @@ const BUMP = 2 * 0.35 ** 2;
 /** 1, and how near a point is to each of 49 centres. */
 const bumps = ([x, y]) => [1, ...CENTRES.map(([a, b]) => Math.exp(-((x - a) ** 2 + (y - b) ** 2) / BUMP))];
 
-const dot = (a, b) => { let sum = 0; for (let i = 0; i < a.length; i++) sum += a[i] * b[i]; return sum; };
+/** Sum of products of two lists of numbers. */
+function dot(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
 
 /** Solve A x = b for a symmetric positive matrix (Cholesky); A and b are overwritten. */
 function solve(A, b) {
@@ -54,29 +59,35 @@ function softmax(logits, tau = 1) {
 }
 
 /** Logistic regression with K classes by gradient descent with momentum. `features` are rows (Float64Array with a 1 at the
- *  end), `targets` rows of K probabilities; returns K weight vectors. */
-function fitClasses(features, targets, steps = 200, rate = 0.5, momentum = 0.9, ridge = 1e-3) {
+ *  end), `targets` rows of K probabilities; returns K weight vectors. Flat arrays and plain loops: here goes the time. */
+function fitClasses(features, targets, steps = 100, rate = 0.5, momentum = 0.9, ridge = 1e-3) {
   const d = features[0].length, K = targets[0].length, n = features.length;
-  const weights = Array.from({ length: K }, () => new Float64Array(d));
-  const step = Array.from({ length: K }, () => new Float64Array(d));
-  const slope = Array.from({ length: K }, () => new Float64Array(d));
+  const x = Float64Array.from({ length: n * d }, (_, i) => features[Math.floor(i / d)][i % d]);
+  const y = Float64Array.from({ length: n * K }, (_, i) => targets[Math.floor(i / K)][i % K]);
+  const weights = new Float64Array(K * d), step = new Float64Array(K * d), slope = new Float64Array(K * d), p = new Float64Array(K);
   for (let t = 0; t < steps; t++) {
-    for (const row of slope) row.fill(0);
+    slope.fill(0);
     for (let i = 0; i < n; i++) {
-      const f = features[i], p = softmax(weights.map((w) => dot(f, w)));
+      const at = i * d;
+      let top = -Infinity, all = 0;
       for (let k = 0; k < K; k++) {
-        const pull = (p[k] - targets[i][k]) / n, row = slope[k];
-        for (let j = 0; j < d; j++) row[j] += pull * f[j];
+        let sum = 0;
+        for (let j = 0, w = k * d; j < d; j++) sum += x[at + j] * weights[w + j];
+        p[k] = sum;
+        if (sum > top) top = sum;
+      }
+      for (let k = 0; k < K; k++) { p[k] = Math.exp(p[k] - top); all += p[k]; }
+      for (let k = 0; k < K; k++) {
+        const pull = (p[k] / all - y[i * K + k]) / n;
+        for (let j = 0, w = k * d; j < d; j++) slope[w + j] += pull * x[at + j];
       }
     }
-    for (let k = 0; k < K; k++) {
-      for (let j = 0; j < d; j++) {
-        step[k][j] = momentum * step[k][j] - rate * (slope[k][j] + ridge * weights[k][j]);
-        weights[k][j] += step[k][j];
-      }
+    for (let j = 0; j < K * d; j++) {
+      step[j] = momentum * step[j] - rate * (slope[j] + ridge * weights[j]);
+      weights[j] += step[j];
     }
   }
-  return weights;
+  return Array.from({ length: K }, (_, k) => weights.subarray(k * d, (k + 1) * d));
 }
 
 const largest = (row) => row.reduce((best, v, i) => (v > row[best] ? i : best), 0);
@@ -129,13 +140,19 @@ function featureRows(text, rows, levels) {
   });
 }
 
-/** Do jobs in slices of about 12 ms, so that the page stays quick; returns a function that stops. */
-function inSlices(jobs, done) {
-  let timer = null, at = 0;
+/** Do jobs in slices of about 12 ms, so that the page stays quick, and call `show` after each group of them; returns a
+ *  function that stops. */
+function inSlices(groups, show) {
+  let timer = null, group = 0, at = 0;
   const slice = () => {
     const end = performance.now() + 12;
-    while (at < jobs.length && performance.now() < end) jobs[at++]();
-    if (at < jobs.length) timer = setTimeout(slice, 0); else done();
+    let finished = false;
+    while (group < groups.length && performance.now() < end) {
+      if (at < groups[group].length) groups[group][at++]();
+      else { group += 1; at = 0; finished = true; }
+    }
+    if (finished) show();
+    if (group < groups.length) timer = setTimeout(slice, 0);
   };
   timer = setTimeout(slice, 0);
   return () => clearTimeout(timer);
@@ -302,7 +319,7 @@ function students(model) {
   const ready = (kind, value) => draws.every((_, d) => found.has(`${kind}/${value}/${d}`));
   const all = (kind, value) => (ready(kind, value) ? draws.map((_, d) => one(kind, value, d)) : null);
   const accuracy = (kind, value) => (ready(kind, value) ? mean(all(kind, value)) : NaN);
-  const jobs = (list) => list.flatMap(([kind, value]) => draws.map((_, d) => () => one(kind, value, d)));
+  const jobs = (list) => list.map(([kind, value]) => draws.map((_, d) => () => one(kind, value, d)));
   return { all, accuracy, jobs, n: draws.length };
 }
 
@@ -494,7 +511,7 @@ function pretrainedChannels({ model, el }) {
     }
     if (open) upright(svg, a, n);
   });
-  const jobs = (who) => counts.flatMap((c) => draws.map((_, d) => () => one(who, c, d)));
+  const jobs = (who) => counts.map((c) => draws.map((_, d) => () => one(who, c, d)));
   const view = section({ model, el, pictures: [chart],
     control: (set) => slider({ name: "count", label: "labels per class", value: n, choices: counts, onchange: (v) => { n = v; set("count", v); } }),
     parts: [h("div", { class: "dmws-facts" }, fact("pretrained channels: ", numbers.pretrained), fact("untrained channels: ", numbers.untrained)),
