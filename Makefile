@@ -6,8 +6,8 @@
 
 PYTHON ?= python3
 SHELL = /bin/sh
-TARGETS = help environment book zip wheelhouse pdf check test lab exercises bench bench-loop lint format stamp \
-    stamp-origin clean distclean
+TARGETS = help environment book zip wheelhouse pdf slides instructor check test lab exercises bench bench-loop lint \
+    format stamp stamp-origin clean distclean
 
 .PHONY: $(TARGETS) .venv/.installed
 # Two targets at once would make the environment twice.

@@ -30,6 +30,8 @@ VARIABLES = {"PIP_OPTIONS": "what pip should know besides, in every installation
 PIP_OPTIONS = "PIP_OPTIONS"
 NOTEBOOKS = "NOTEBOOKS"
 
+# A test goes to whichever worker is free; more workers than four would need more memory than time they save.
+SIDE_BY_SIDE = ["-n", "logical", "--maxprocesses", "4", "--dist", "worksteal"]
 LINT = [
     ["-m", "ruff", "check", "."],
     ["-m", "ruff", "format", "--check", "."],
@@ -56,11 +58,19 @@ IN_ENVIRONMENT = {
         [WHEELHOUSE + ["--wheel-dir", "dist/wheelhouse", "-r", "requirements.txt", "."]],
     ),
     "pdf": ("print the built book into dist/dmws-lite-book.pdf (needs Chromium)", [["scripts/make_pdf.py"]]),
+    "slides": (
+        "make the slides of the sessions from the built book, in dist/slides (printed too, with Chromium)",
+        [["scripts/make_slides.py"]],
+    ),
+    "instructor": (
+        "build the instructor's pages into dist/instructor: answers, rubrics, exam bank, solutions",
+        [["scripts/make_instructor.py"]],
+    ),
     "check": (
         "style and the fast tests, before a commit",
-        LINT + [["-m", "pytest", "-m", "not slow and not notebooks", "-n", "2"]],
+        LINT + [["-m", "pytest", "-m", "not slow and not notebooks and not browser"] + SIDE_BY_SIDE],
     ),
-    "test": ("all tests, the notebooks among them", [["-m", "pytest"]]),
+    "test": ("all tests, the notebooks among them", [["-m", "pytest"] + SIDE_BY_SIDE]),
     "lab": ("open the notebooks in JupyterLab", [["-m", "jupyter", "lab", "--notebook-dir=notebooks"]]),
     "exercises": (
         "write the student notebooks (notebooks/exercises/) from the notebooks with solutions",
@@ -84,8 +94,8 @@ WITHOUT_ENVIRONMENT = {
     "distclean": "remove .venv too",
     "help": "this list",
 }
-# The fast tests run side by side, so each process gets one thread.
-ENVIRONMENT_OF = {"check": {"OMP_NUM_THREADS": "1"}}
+# Tests run side by side, so each process gets one thread.
+ENVIRONMENT_OF = {"check": {"OMP_NUM_THREADS": "1"}, "test": {"OMP_NUM_THREADS": "1"}}
 
 NO_VENV = """\
 %s comes without its venv module, which makes the private environment .venv. Install it and try again:

@@ -18,8 +18,6 @@ from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc import Documenter, ModuleDocumenter
 from sphinx.util.nodes import make_refnode
 
-from dmws_lite.cli import make_parser
-
 PACKAGE = "dmws_lite"
 SEARCH = Path(__file__).with_name("search.js")
 
@@ -53,6 +51,8 @@ def help_text(command: str) -> str:
     Raises:
         ValueError: there is no such command.
     """
+    from dmws_lite.cli import make_parser  # loads PyTorch, which books without that directive do not need
+
     actions = make_parser()._actions
     commands = next(each.choices for each in actions if isinstance(each, argparse._SubParsersAction))
     if command not in commands:
@@ -76,6 +76,18 @@ def prepare_docstring(app: Sphinx, what: str, name: str, thing: object, options:
             line = re.sub(r"^\s+\w+(, \w+)+: ", lambda match: match[0].replace(", ", "/"), line)
         prepared.append(line)
     lines[:] = prepared
+
+
+def short_names(
+    app: Sphinx, what: str, name: str, thing: object, options: object, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Shorten ``~module.Name`` to ``Name`` in a signature that Sphinx prints as it is.
+
+    It does so where a default is no Python expression, such as ``<factory>``; elsewhere it makes a link of the name.
+    """
+    if signature and "<" in signature:
+        signature = re.sub(r"~(?:\w+\.)+(\w+)", r"\1", signature)
+    return signature, returns
 
 
 def link_bare_name(
@@ -116,6 +128,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_autodocumenter(MainNamesFirst, override=True)
     app.add_directive("command-help", CommandHelp)
     app.connect("autodoc-process-docstring", prepare_docstring, priority=400)  # before napoleon, at 500
+    app.connect("autodoc-process-signature", short_names)
     app.connect("missing-reference", link_bare_name)
     app.connect("config-inited", lambda app, config: setattr(config, "html_search_scorer", str(SEARCH)))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,8 +8,8 @@ from the npm registry (``vendor.py``). Where they cannot be fetched the book is 
 static figures, and the last lines say so.
 
 Every build executes every notebook and makes every page anew. Jupyter Book's cache is keyed on code cells only: it
-knows nothing of a changed package, record or library, and would show the outputs of yesterday. Here it serves only as
-the note of how long each notebook took.
+knows nothing of a changed package, record or library, and would show the outputs of yesterday. Here it is emptied first
+and serves to hand over what ``execute_notebooks.py`` has executed, and as the note of how long each notebook took.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
-import yaml
 from build_log import run_reduced
+from execute_notebooks import EXECUTED, notebooks_in_toc
 from jupyter_cache import get_cache
 from polish import polish
 from vendor import FOLDER, FetchError
@@ -49,7 +49,7 @@ class BookError(RuntimeError):
 
 def start_afresh(build: Path) -> None:
     """Remove what an earlier build left, its executed notebooks included."""
-    for name in (".jupyter_cache", "html", ".doctrees", "jupyter_execute"):
+    for name in (".jupyter_cache", "html", ".doctrees", "jupyter_execute", EXECUTED):
         shutil.rmtree(build / name, ignore_errors=True)
     build.mkdir(exist_ok=True)
 
@@ -102,36 +102,26 @@ def environment_of_the_build(root: Path) -> dict[str, str]:
     return environment
 
 
+def place_outputs(build: Path) -> None:
+    """Put executed notebooks where MyST-NB has left copies without outputs, as it does with those from the cache."""
+    for path in (build / EXECUTED).rglob("*.ipynb"):
+        copy = build / "jupyter_execute" / path.relative_to(build / EXECUTED)
+        if copy.exists():
+            shutil.copy(path, copy)
+
+
 def run_jupyter_book(root: Path) -> int:
     """Run Jupyter Book with every warning as an error and return its exit code."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", ".", "-W", "-n", "--keep-going"]
-    print(f"Executing {len(notebooks_in_toc(root))} notebooks; each gets a line with its time:", flush=True)
     return run_reduced(command, root, environment_of_the_build(root))
 
 
-def pages_in_order(toc: object) -> list[str]:
-    """Return the names, without suffix, of all pages that a table of contents lists, in its order.
-
-    Args:
-        toc: content of ``_toc.yml``.
-    """
-    found: list[str] = []
-    if isinstance(toc, dict):
-        if name := toc.get("root", toc.get("file")):
-            found.append(str(name))
-        for value in toc.values():
-            found += pages_in_order(value)
-    elif isinstance(toc, list):
-        for value in toc:
-            found += pages_in_order(value)
-    return found
-
-
-def notebooks_in_toc(root: Path) -> list[str]:
-    """Return the names, without suffix, of the notebooks that are pages of the book, in order."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    return [name for name in pages_in_order(toc) if (root / f"{name}.ipynb").exists()]
+def execute_side_by_side(root: Path) -> None:
+    """Execute the notebooks several at a time; Jupyter Book then finds their outputs in its cache."""
+    print(f"Executing {len(notebooks_in_toc(root))} notebooks; each gets a line with its time:", flush=True)
+    command = [sys.executable, str(Path(__file__).with_name("execute_notebooks.py")), str(root)]
+    run_reduced(command, root, environment_of_the_build(root))
 
 
 def unexecuted_cells(path: Path) -> list[int]:
@@ -246,11 +236,13 @@ def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
     place_mathjax(html)
     missing = place_widget_scripts(html, cache)
     before = digests(root / "notebooks")
+    execute_side_by_side(root)
     code = run_jupyter_book(root)
     if not (html / "index.html").exists():
         raise BookError(
             f"Jupyter Book stopped with code {code}; the first error is above, other pages were not reached"
         )
+    place_outputs(build)
     polish(html)
     faults = check_executed(root, build)
     if code:

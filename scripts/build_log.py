@@ -44,6 +44,7 @@ ROUTINE = [
     r"build succeeded\.",
     r"The HTML pages are in .+\.",
     r".+\.(ipynb|md): Executing notebook using \w+ CWD \[mystnb\]",
+    r".+\.(ipynb|md): Using cached notebook: ID=\d+ \[mystnb\]",
     r".+\.(ipynb|md): Cached executed notebook: ID=\d+ \[mystnb\]",
     r"Finished generating HTML for book\.",
     r"Your book's HTML pages are here:",

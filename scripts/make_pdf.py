@@ -26,7 +26,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NullObject,
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from build_book import pages_in_order  # noqa: E402
+from execute_notebooks import pages_in_order  # noqa: E402
 
 from dmws_lite._system import write_atomic  # noqa: E402
 

@@ -61,6 +61,16 @@ def icons_from_the_font(page: str) -> str:
     return re.sub(r"<script[^>]*/scripts/fontawesome\.js[^>]*></script>\n?", "", page)
 
 
+def parameters_as_lines(page: str) -> str:
+    """Write the parameters of a long signature as lines of the term, where Sphinx nests a list without terms."""
+    return re.sub(
+        r"<dl>\n((?:<dd>(?:(?!</?d[ld]>).)*</dd>\n)+)</dl>(?=\s*<span class=\"sig-paren\">\))",
+        lambda found: found[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>"),
+        page,
+        flags=re.DOTALL,
+    )
+
+
 RULES: tuple[Rule, ...] = (
     speaking_summaries,
     search_buttons_by_their_text,
@@ -69,6 +79,7 @@ RULES: tuple[Rule, ...] = (
     sidebar_as_landmark,
     empty_corners,
     icons_from_the_font,
+    parameters_as_lines,
 )
 
 

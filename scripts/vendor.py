@@ -1,4 +1,4 @@
-"""Fetch the scripts that the built pages and their tests use from the npm registry, each at one version.
+"""Fetch the scripts that the built pages, the slides and their tests use from the npm registry, each at one version.
 
     python scripts/vendor.py [--to FOLDER]
 
@@ -71,6 +71,15 @@ FONTS = tuple(
         ("d878b0a6a1144760244f", "8ea8791754915a898a3100e63e32978a6d1763be6df8e73a39d3a90d691cdeef"),
     )
 )
+SLIDES = tuple(
+    Script(f"reveal/{name}", "reveal.js", "6.0.2", f"dist/{member}", sha256)
+    for name, member, sha256 in (
+        ("reset.css", "reset.css", "39413c3490fdcf826427c26ff4c1ee59ea961a0aa8507c18454e0c6dc96c12d8"),
+        ("reveal.css", "reveal.css", "615ee850cbbb98a0f688b60ed37b21819a3f54c9f3e6f20e33e63693ab74a0c0"),
+        ("reveal.js", "reveal.js", "aa1bbbf2617b23a623b23612cb3c5bdb63de512e652bf20fcfa832b045d37844"),
+        ("notes.js", "plugin/notes.js", "447c42f365876e41853de81453d0c53c580c5b2099132e8f61200de4a0ba2af3"),
+    )
+)
 PAGES, TESTS = (REQUIRE, HTML_MANAGER, *FONTS), (AXE,)
 
 
@@ -126,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--to", type=Path, default=FOLDER, help="folder of the scripts (default: .cache/vendor)")
     folder, code = parser.parse_args(arguments).to, 0
-    for script in (*PAGES, *TESTS):
+    for script in (*PAGES, *SLIDES, *TESTS):
         try:
             print(fetch(script, folder))
         except FetchError as error:

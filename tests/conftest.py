@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from browser import chromium  # noqa: F401  a fixture
+from wheel_environment import wheel, wheel_python  # noqa: F401  fixtures
 
 import dmws_lite  # noqa: F401  before any test imports torch: sets how torch's threads wait, here and in kernels
 
@@ -23,3 +24,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared/data beside the checkout: the tests on real images are for development machines")
     return folder
+
+
+# Fixtures that take seconds to prepare, and how a test that uses one is marked.
+MARKED = {"chromium": "browser", "many": "slow", "hub": "slow", "wheel": "slow", "wheel_python": "slow"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make check` leaves out because of what they use."""
+    for item in items:
+        for name in MARKED.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(MARKED[name])

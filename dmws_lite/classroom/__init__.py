@@ -1,7 +1,7 @@
-"""What a class needs beside the method.
+"""Teaching tools around the method.
 
-* ``profiles.py``: how long the notebooks run
-* ``checks.py``: checks of the exercises
-* ``practice_folder.py``: a folder of generated images with the traps of real ones
-* ``widgets/``: what moves on a page
+* ``profiles.py``: the sizes in which a notebook can run
+* ``checks.py``: checks for the exercises
+* ``practice_folder.py``: a folder of generated images with the traps of real data sets
+* ``widgets/``: the interactive parts of the pages
 """

@@ -1,10 +1,12 @@
-"""What the check cells of the notebooks' exercises share: each test passes in silence or says what to look at again.
+"""Checks for the exercises of the notebooks: each one passes silently or says what to look at again.
 
-from dmws_lite.classroom.checks import answered, close, require, right
+::
 
-answered(shared=shared)
-close("shared", shared, 2 * 6 - 10, "Two sets of 6 out of 10: how many are in both at the least?", tolerance=0)
-right(1)
+    from dmws_lite.classroom.checks import answered, close, require, right
+
+    answered(shared=shared)
+    close("shared", shared, 2 * 6 - 10, "Two sets of 6 out of 10: how many are in both at the least?", tolerance=0)
+    right(1)
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ import torch
 
 
 class NotYet(AssertionError):
-    """An answer that is not right yet. A notebook shows its message alone, because a traceback would tell nothing."""
+    """An answer that is not right yet. A notebook shows only the message, since a traceback would not help."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in place of a traceback."""
+        """Return the lines that IPython shows instead of a traceback."""
         return [f"Not yet: {self}"]
 
 
 def is_open(value: object) -> bool:
-    """Tell whether a value is what a stub leaves, ``...`` or ``None``, or a collection with such an entry."""
+    """Return whether a value is a placeholder, ``...`` or ``None``, or a collection that contains one."""
     if value is ... or value is None:
         return True
     if isinstance(value, Mapping):
@@ -32,26 +34,26 @@ def is_open(value: object) -> bool:
     return isinstance(value, (list, tuple, set)) and any(is_open(each) for each in value)
 
 
-def answered(**given: object) -> None:
-    """Check that nothing is left open.
+def answered(**answers: object) -> None:
+    """Check that no answer is missing.
 
     Args:
-        given: the answers, each under the name that the student gave it a value by.
+        answers: the answers, under the names of the student's variables.
 
     Raises:
-        NotYet: one is still ``...`` or ``None``, or holds such an entry.
+        NotYet: an answer is still ``...`` or ``None``, or contains such an entry.
     """
-    for name, value in given.items():
+    for name, value in answers.items():
         if is_open(value):
-            raise NotYet(f"{name} is not filled in yet: put your answer where the three dots are, and run both cells")
+            raise NotYet(f"{name} is not filled in yet: replace the three dots with your answer and run both cells")
 
 
 def require(condition: object, message: str) -> None:
     """Check a condition.
 
     Args:
-        condition: true where the answer is right.
-        message: what is wrong and what to look at, without the solution.
+        condition: true if the answer is right.
+        message: what is wrong and what to look at, without giving away the solution.
 
     Raises:
         NotYet: the condition is false.
@@ -61,30 +63,34 @@ def require(condition: object, message: str) -> None:
 
 
 def as_array(name: str, value: object) -> np.ndarray:
-    """Return numbers in any usual form as an array of floats.
+    """Convert numbers, lists, arrays or tensors to an array of floats.
+
+    Args:
+        name: name of the answer, for the message.
+        value: the numbers.
 
     Raises:
-        NotYet: these are no numbers.
+        NotYet: the value does not consist of numbers.
     """
     plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
     try:
         return np.asarray(plain, dtype=float)
     except (TypeError, ValueError):
-        raise NotYet(f"{name} should hold numbers, but it is of the type {type(value).__name__}") from None
+        raise NotYet(f"{name} should hold numbers, but its type is {type(value).__name__}") from None
 
 
 def close(name: str, value: object, expected: object, hint: str, tolerance: float = 1e-3) -> None:
     """Check numbers against the expected ones.
 
     Args:
-        name: of the answer.
+        name: name of the answer.
         value: a number, or a list, array or tensor of numbers.
-        expected: the same for the right answer; it is never shown.
-        hint: what to look at where they differ.
-        tolerance: largest difference that passes.
+        expected: the right answer, of the same shape; it is never shown.
+        hint: what to look at if they differ.
+        tolerance: largest absolute difference that passes.
 
     Raises:
-        NotYet: the answer is open, is not made of numbers, has another shape, or differs.
+        NotYet: the answer is missing, is not numeric, or has the wrong shape or values.
 
     Example:
         >>> from dmws_lite.classroom.checks import close
@@ -97,23 +103,23 @@ def close(name: str, value: object, expected: object, hint: str, tolerance: floa
     answered(**{name: value})
     given, wanted = as_array(name, value), as_array(name, expected)
     if given.shape != wanted.shape:
-        raise NotYet(f"{name} has {shape_of(given)}, but {shape_of(wanted)} belongs there. {hint}")
-    wrong = ~(np.abs(given - wanted) <= tolerance)  # a NaN is wrong too
+        raise NotYet(f"{name} has {shape_of(given)}, but should have {shape_of(wanted)}. {hint}")
+    wrong = ~(np.abs(given - wanted) <= tolerance)  # NaN counts as wrong
     if not wrong.any():
         return
     if given.ndim == 0:
-        way = "no number" if np.isnan(given) else "too large" if given > wanted else "too small"
+        way = "not a number" if np.isnan(given) else "too large" if given > wanted else "too small"
         raise NotYet(f"{name} = {given:.6g} is {way}. {hint}")
     first = tuple(int(i) for i in np.argwhere(wrong)[0])
-    place = ", ".join(map(str, first))
-    raise NotYet(f"{name}: {wrong.sum()} of {wrong.size} numbers are wrong, the first is number [{place}]. {hint}")
+    index = ", ".join(map(str, first))
+    raise NotYet(f"{name}: {wrong.sum()} of {wrong.size} numbers are wrong, the first at index [{index}]. {hint}")
 
 
 def shape_of(values: np.ndarray) -> str:
-    """Return in words how many numbers there are, ``"one number"`` or ``"the shape (3, 4)"``."""
+    """Describe the shape of an array: ``"one number"`` or ``"the shape (3, 4)"``."""
     return "one number" if values.ndim == 0 else f"the shape {values.shape}"
 
 
 def right(number: int) -> None:
-    """Say that an exercise is done; the last line of each check."""
+    """Print that an exercise is solved; the last line of each check."""
     print(f"Exercise {number}: right.")

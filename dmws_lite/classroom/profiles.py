@@ -1,4 +1,4 @@
-"""The three sizes in which every notebook runs. The code is the same; only these numbers differ."""
+"""The three profiles of every notebook run. The code is the same; only these numbers differ."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Profile:
     Attributes:
         name: ``"fast"``, ``"classroom"`` or ``"paper"``.
         pair: teacher and student, a name in ``dmws_lite.teachers.pairs.PAIRS`` or ``"auto"``.
-        size: image side in pixels.
-        n_images: phantoms to generate.
-        fraction: share of the training part that a student sees.
-        epochs: passes over the training images.
-        seeds: seeds of a comparison.
+        size: side of the images in pixels.
+        n_images: number of phantoms to generate.
+        fraction: fraction of the training pool that the student is trained on, in (0, 1].
+        epochs: number of passes over the training images.
+        seeds: seeds of each comparison.
         batch_size: images per step.
-        tau: temperature (the paper: 4 for ViT, 3 for ConvNeXt).
+        tau: distillation temperature (the paper: 4 for ViT, 3 for ConvNeXt).
     """
 
     name: str
@@ -33,11 +33,11 @@ class Profile:
 
 
 PROFILES = {
-    # A build on two CPU cores: the mechanics are real, the numbers are too few to conclude anything from.
+    # For building the book on two CPU cores: it shows how everything works, but is too small for conclusions.
     "fast": Profile("fast", "convnext_pocket", 64, 500, 0.15, 16, (0,), 16),
     # A few minutes on a laptop or a T4.
     "classroom": Profile("classroom", "convnext_pocket", 64, 1000, 0.10, 60, (0, 1, 2), 32),
-    # The paper's settings (section 4.1) for a GPU: 224 px, 300 epochs, five seeds, its ConvNeXt pair from the hub.
+    # The paper's settings (section 4.1), for a GPU: 224 px, 300 epochs, five seeds, its ConvNeXt pair from the hub.
     "paper": Profile("paper", "convnext_t", 224, 4000, 0.10, 300, (0, 1, 2, 3, 4), 32),
 }
 

@@ -259,10 +259,10 @@ def _fill(model: nn.Module, path: Path) -> nn.Module:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        told = " ".join(str(error).split()).partition(": ")[2]
-        told = told if len(told) <= 200 else told[:200] + "..."
+        reason = " ".join(str(error).split()).partition(": ")[2]
+        reason = reason if len(reason) <= 200 else reason[:200] + "..."
         raise TeacherError(
-            f"{path} does not fit the teacher ({told}); is it another model's, or are --teacher-args missing?"
+            f"{path} does not fit the teacher ({reason}); is it another model's, or are --teacher-args missing?"
         ) from error
     return model.eval()
 

@@ -151,8 +151,11 @@ def _what(record: Mapping) -> list[str]:
 def _data(record: Mapping, matrix: Sequence[Sequence[int]], data: Split | None) -> list[str]:
     split = record["split"]
     rule = record.get("split_rule", NOT_RECORDED)
-    told = {"grouped": "each class by itself, identical files on one side", "random": "at random, copies on both sides"}
-    how = record.get("grouped_by") or told.get(rule, rule)
+    rules = {
+        "grouped": "each class by itself, identical files on one side",
+        "random": "at random, copies on both sides",
+    }
+    how = record.get("grouped_by") or rules.get(rule, rule)
     counts = list(data.train.counts().values()) if data is not None else None
     lines = [
         "## Data",
@@ -264,9 +267,13 @@ def _copies(record: Mapping) -> str:
     leaked = record["split"].get("leaked")
     if leaked is None:
         return f"Test images with a byte-identical copy in the training part: {NOT_RECORDED}."
-    told = f"{leaked:,} test images have a byte-identical copy in the training part"
-    near = "patients are grouped as said above" if record.get("grouped_by") else "patients are not known to the program"
-    return f"{told}; near-copies are not counted, {near}."
+    copies = f"{leaked:,} test images have a byte-identical copy in the training part"
+    near = (
+        "patients are grouped as described above"
+        if record.get("grouped_by")
+        else "patients are not known to the program"
+    )
+    return f"{copies}; near-copies are not counted, {near}."
 
 
 def _modes(data: Split) -> str:
@@ -309,8 +316,8 @@ def _wrapped(line: str) -> str:
 
 
 def _number(value: object) -> str:
-    told = isinstance(value, (int, float)) and math.isfinite(value)
-    return f"{value:.3f}" if told else NOT_RECORDED
+    known = isinstance(value, (int, float)) and math.isfinite(value)
+    return f"{value:.3f}" if known else NOT_RECORDED
 
 
 def _plain(text: object) -> str:

@@ -200,19 +200,19 @@ def report_figures(records: Sequence[Record]) -> dict[str, Figure]:
     made: dict[str, Figure] = {}
     for dataset in dict.fromkeys(g.task["dataset"] for g in groups):
         for pair in dict.fromkeys(g.task["pair"] for g in groups if g.task["dataset"] == dataset):
-            mine = [r for r in records if (r["dataset"], r["pair"]) == (dataset, pair)]
-            own = group_records(mine)
+            of_pair = [r for r in records if (r["dataset"], r["pair"]) == (dataset, pair)]
+            own = group_records(of_pair)
             if len({repr({**g.task, "fraction": 0, "steps": 0, "epochs": 0}) for g in own}) > 1:
                 continue  # several settings in one grid: no single curve
             if len({g.task["fraction"] for g in own}) > 1:
-                made[f"fractions-{dataset}-{pair}"] = fraction_curves(mine, dataset)
+                made[f"fractions-{dataset}-{pair}"] = fraction_curves(of_pair, dataset)
             swept = [
                 name
                 for name in ("alpha", "beta", "tau")
                 if len({getattr(g.variant, name) for g in own if g.variant.method == "ours"}) > 1
             ]
             if swept and sum(g.key == "ours" for g in own) == 1:
-                made[f"sensitivity-{dataset}-{pair}"] = sensitivity(mine, swept)
+                made[f"sensitivity-{dataset}-{pair}"] = sensitivity(of_pair, swept)
             for fraction in sorted({g.task["fraction"] for g in own}):
                 shown = {
                     style.method_style(g.key)[0]: g

@@ -89,8 +89,8 @@ class DualReport:
         elif self.main.rule == "random_inconsistent":
             lines.append(f"{len(shared)} cut axes share indices: the teacher is less than twice as wide there")
         else:
-            said = ", ".join(f"{name} shares {n}" for name, n in shared.items())
-            lines.append(f"overlap, because the teacher is less than twice as wide there: {said}")
+            shares = ", ".join(f"{name} shares {n}" for name, n in shared.items())
+            lines.append(f"overlap, because the teacher is less than twice as wide there: {shares}")
         return "\n".join(lines)
 
 

@@ -144,10 +144,11 @@ class Plan:
         """Say in two lines how many tensors go where, and what share of the teacher is used."""
         counts = {action: sum(row.action == action for row in self.rows) for action in _ACTIONS}
         student = "main" if self.part == 0 else "auxiliary"
-        said = ", ".join(f"{n} {action}" for action, n in counts.items() if n)
+        changes = ", ".join(f"{n} {action}" for action, n in counts.items() if n)
         cover = coverage(self)
         return (
-            f"part {self.part} ({student}), rule {self.rule}, heads {self.heads}: {len(self.rows)} tensors ({said})\n"
+            f"part {self.part} ({student}), rule {self.rule}, heads {self.heads}: {len(self.rows)} tensors "
+            f"({changes})\n"
             f"covers {cover['channels']:.1%} of the channels on cut axes and {cover['weights']:.1%} of the teacher's "
             "weights outside its classifier"
         )

@@ -32,7 +32,7 @@ class Card:
     Attributes:
         pair: teacher and student.
         architecture: timm name.
-        arguments: what timm is told beside the name.
+        arguments: keyword arguments for timm, apart from the name.
         classes: class names; the position is the output.
         size: image side in pixels.
         colour: ``"grey"`` or ``"rgb"``, see :func:`dmws_lite.images.load.load_images`.

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 from browser import ROOT, number, open_page, overflow, put
+from filelock import FileLock
 from vendor import AXE, FetchError, fetch
 
 pytestmark = pytest.mark.notebooks
@@ -41,11 +42,13 @@ def newest(paths: list[Path]) -> float:
 def book() -> Path:
     """The folder of the built pages."""
     made = HTML / "index.html"
-    if not made.exists() or made.stat().st_mtime < newest([ROOT / name for name in SOURCES]):
-        answer = subprocess.run(
-            [sys.executable, ROOT / "scripts" / "build_book.py"], capture_output=True, text=True, check=False
-        )
-        assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
+    made.parents[1].mkdir(exist_ok=True)
+    with FileLock(made.parents[1] / "tests.lock"):  # several workers may ask at once
+        if not made.exists() or made.stat().st_mtime < newest([ROOT / name for name in SOURCES]):
+            answer = subprocess.run(
+                [sys.executable, ROOT / "scripts" / "build_book.py"], capture_output=True, text=True, check=False
+            )
+            assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
     return HTML
 
 

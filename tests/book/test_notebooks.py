@@ -1,15 +1,15 @@
 """The notebooks: their rules, and how each is run.
 
-* nbval executes every cell of the lone file in an empty folder where only the built wheel is installed, as Colab does;
-  other than papermill it also fails where a widget's callback raised.
-* papermill sets the profile.
-* `make book` runs them again; here a small book shows that a broken one cannot pass.
+* `make book` executes each of them; here a small book shows that a broken one cannot pass.
+* tests/classroom/test_checks.py executes each once more, in an empty folder where only the built wheel is installed, as
+  on Colab, together with the answers to its exercises.
+* nbval and papermill, with which others run notebooks, are tried on one each.
 """
 
 import ast
 import importlib.util
 import json
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +23,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from packaging.requirements import Requirement
+from wheel_environment import run, succeeded
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -35,27 +36,6 @@ def script(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def run(command: list[object], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a new user would: without a network for weights, and without this shell's Python settings."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "MPL"))}
-    return subprocess.run(
-        [str(word) for word in command],
-        cwd=folder,
-        env={**inherited, "HF_HUB_OFFLINE": "1", **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def succeeded(answer: subprocess.CompletedProcess[str]) -> bool:
-    """Tell whether a command ended well; if not, print what it said, for pytest's report."""
-    if answer.returncode:
-        print(answer.stdout[-6000:], answer.stderr[-6000:])
-    return answer.returncode == 0
 
 
 def sound_notebook() -> nbformat.NotebookNode:
@@ -160,7 +140,7 @@ def test_readme_block_is_stamped_between_its_marks() -> None:
     assert "git clone https://github.com/a/b\n" in new and "/github/a/b/blob/main/notebooks/x.ipynb" in new
 
 
-# --- nbval: every cell, every callback ------------------------------------------------------------------------------
+# --- nbval -----------------------------------------------------------------------------------------------------------
 
 
 def nbval(notebook: Path, kernel: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -176,46 +156,7 @@ def nbval(notebook: Path, kernel: str = "", **environment: str) -> subprocess.Co
     return run([sys.executable, "-m", "pytest", *options, notebook.name], notebook.parent, **environment)
 
 
-@pytest.mark.notebooks
-@pytest.mark.parametrize(("body", "passes"), [("return x", True), ("raise ValueError('from a callback')", False)])
-def test_a_callback_that_raises_fails_its_notebook(body: str, passes: bool, tmp_path: Path) -> None:
-    cells = [new_code_cell("from ipywidgets import interact"), new_code_cell(f"@interact(x=3)\ndef f(x):\n    {body}")]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "callback.ipynb")
-    answer = nbval(tmp_path / "callback.ipynb")
-    assert (answer.returncode == 0) == passes, answer.stdout
-    assert passes or "from a callback" in answer.stdout
-
-
 # --- the lone file and the wheel, as on Colab ------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel built from this checkout, without a network: the build backend is installed."""
-    folder = tmp_path_factory.mktemp("wheel")
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "-w", folder]
-    assert succeeded(run([sys.executable, "-m", "pip", "wheel", *options, ROOT], folder))
-    (path,) = folder.glob("dmws_lite-*.whl")
-    return path
-
-
-@pytest.fixture(scope="session")
-def wheel_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python of an environment with nothing but the wheel in it; what the wheel needs is borrowed, not copied.
-
-    The borrowed folder is named in a .pth file. Python does not read .pth files found *there*, so the checkout that
-    this environment has in editable form stays out of sight.
-    """
-    folder = tmp_path_factory.mktemp("colab") / "environment"
-    assert succeeded(run([sys.executable, "-m", "venv", "--without-pip", folder], folder.parent))
-    python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    install = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel]
-    assert succeeded(run(install, folder.parent))
-    where = run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder.parent).stdout.strip()
-    Path(where, "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    kernel = [python, "-m", "ipykernel", "install", "--prefix", folder, "--name", "wheel"]
-    assert succeeded(run(kernel, folder.parent))
-    return python
 
 
 def test_wheel_holds_the_teacher_and_the_results(wheel: Path) -> None:
@@ -331,11 +272,9 @@ def test_the_oldest_versions_that_are_accepted_are_left_alone(wheel: Path, tmp_p
 
 
 @pytest.mark.notebooks
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_every_cell_and_callback_of_the_lone_notebook_runs_with_only_the_wheel(
-    path: Path, wheel_python: Path, tmp_path: Path
-) -> None:
+def test_nbval_runs_a_lone_notebook_with_only_the_wheel(wheel_python: Path, tmp_path: Path) -> None:
     kernels = wheel_python.parents[1] / "share" / "jupyter"
+    path = ROOT / "notebooks" / "02_element_selection.ipynb"
     assert succeeded(nbval(Path(shutil.copy(path, tmp_path)), "wheel", JUPYTER_PATH=str(kernels)))
 
 
@@ -372,30 +311,33 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.notebooks
 def test_a_sound_book_is_built_and_executed_anew_each_time(tmp_path: Path) -> None:
-    small_book(tmp_path, "A formula: $a^2$.", new_code_cell("print('hel' + 'lo from a cell')"))
+    outside = tmp_path / "outside.txt"  # stands for a changed package or record, of which no cache knows
+    outside.write_text("first")
+    small_book(tmp_path, "A formula: $a^2$.", new_code_cell(f"print('from a cell: ' + open({str(outside)!r}).read())"))
+    page = tmp_path / "_build" / "html" / "notebooks" / "one.html"
     answer = build(tmp_path)
-    assert succeeded(answer)
-    index = tmp_path / "_build" / "html" / "index.html"
-    assert answer.stdout.rstrip().endswith(str(index)) and index.exists()
-    assert "hello from a cell" in (tmp_path / "_build" / "html" / "notebooks" / "one.html").read_text()
-    again = build(tmp_path)
-    assert succeeded(again) and "Using cached notebook" not in again.stdout, "outputs of an earlier package are stale"
+    assert succeeded(answer) and "from a cell: first" in page.read_text()
+    assert answer.stdout.rstrip().endswith(str(tmp_path / "_build" / "html" / "index.html"))
+    assert len(re.findall(r"^ +[\d.]+ s  notebooks/one\.ipynb$", answer.stdout, re.MULTILINE)) == 1, "executed once"
+    outside.write_text("second")
+    assert succeeded(build(tmp_path)) and "from a cell: second" in page.read_text()
 
 
 @pytest.mark.notebooks
-@pytest.mark.parametrize(
-    ("page", "source", "tags", "message"),
-    [
-        ("Text.", "raise ValueError('on purpose')", [], "on purpose"),
-        ("Text.", "print(1)", ["skip-execution"], "these cells did not run: 2"),
-        ("See {doc}`nowhere`.", "print(1)", [], "nowhere"),
-        ("![Far](https://example.org/far.png)", "print(1)", [], "fetches from outside: https://example.org/far.png"),
-    ],
-    ids=["failing cell", "skipped cell", "dead reference", "outside image"],
-)
-def test_a_broken_book_is_not_built(page: str, source: str, tags: list[str], message: str, tmp_path: Path) -> None:
-    small_book(tmp_path, page, new_code_cell(source, metadata={"tags": tags}))
+def test_a_book_with_a_cell_that_fails_is_not_built(tmp_path: Path) -> None:
+    small_book(tmp_path, "Text.", new_code_cell("raise ValueError('on purpose')"))
     answer = build(tmp_path)
-    assert answer.returncode == 1
-    assert message in answer.stdout + answer.stderr
-    assert "The book was not built" in answer.stderr
+    assert answer.returncode == 1 and "The book was not built" in answer.stderr
+    assert "ValueError: on purpose" in answer.stdout + answer.stderr
+
+
+@pytest.mark.notebooks
+def test_every_fault_of_a_book_is_named(tmp_path: Path) -> None:
+    page = "See {doc}`nowhere`.\n\n![Far](https://example.org/far.png)"
+    small_book(tmp_path, page, new_code_cell("print(1)", metadata={"tags": ["skip-execution"]}))
+    answer = build(tmp_path)
+    assert answer.returncode == 1 and "nowhere" in answer.stdout + answer.stderr
+    faults = answer.stderr.split("The book was not built:\n")[1]
+    assert "Jupyter Book ended with code 1; its warnings and errors are above" in faults  # the dead reference
+    assert "notebooks/one.ipynb: these cells did not run: 2" in faults
+    assert "fetches from outside: https://example.org/far.png" in faults

@@ -34,9 +34,9 @@ def test_numbers_equal_the_source_text(root):
     source = root.parent / "shared" / "paper" / "tables.json"
     if not source.is_file():
         pytest.skip("no shared/paper beside the checkout: the comparison with the source is for development machines")
-    told = json.loads(source.read_text(encoding="utf-8"))
+    theirs_all = json.loads(source.read_text(encoding="utf-8"))
     for number, table in paper_numbers()["tables"].items():
-        for ours, theirs in zip(table["cells"], told[f"table{number}"], strict=True):
+        for ours, theirs in zip(table["cells"], theirs_all[f"table{number}"], strict=True):
             assert all(theirs[{"sd": "std"}.get(key, key)] == value for key, value in ours.items())
 
 

@@ -56,6 +56,7 @@ def test_without_chromium_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch,
         make_pdf.find_browser()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("chromium")
 def test_a_small_book_is_printed_and_joined(tmp_path: Path) -> None:
     html = tmp_path / "html of a book"

@@ -29,6 +29,14 @@ BEFORE_AND_AFTER = {
         '<div role="list" class="citation-list">\n<div class="citation" id="id28" role="doc-biblioentry">',
         '<div class="citation-list">\n<div class="citation" id="id28">',
     ),
+    polish.parameters_as_lines: (
+        '<dt class="sig">\n<span class="sig-paren">(</span>\n\n<dl>\n<dd><em>name</em>,</dd>\n<dd><em>hint</em>,</dd>\n'
+        "</dl>\n\n"
+        '<span class="sig-paren">)</span></dt>\n<dd><dl>\n<dt>Raises</dt>\n<dd>No.</dd>\n</dl>\n</dd>',
+        '<dt class="sig">\n<span class="sig-paren">(</span>\n\n<span class="sig-line"><em>name</em>,</span>\n'
+        '<span class="sig-line"><em>hint</em>,</span>\n\n\n'
+        '<span class="sig-paren">)</span></dt>\n<dd><dl>\n<dt>Raises</dt>\n<dd>No.</dd>\n</dl>\n</dd>',
+    ),
     polish.sidebar_as_landmark: (
         '<div id="pst-primary-sidebar" class="bd-sidebar-primary bd-sidebar">',
         '<div id="pst-primary-sidebar" class="bd-sidebar-primary bd-sidebar" role="navigation" aria-label="Book">',

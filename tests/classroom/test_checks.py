@@ -2,6 +2,7 @@
 
 import ast
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 import stamp_notebooks as stamp
 import torch
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from wheel_environment import execute
 
 from dmws_lite.classroom.checks import (
     NotYet,
@@ -146,12 +147,12 @@ def test_numbers_in_any_form_pass_within_the_tolerance() -> None:
     [
         (2.0, 1.0, "x = 2 is too large. Look"),
         (0.0, 1.0, "x = 0 is too small. Look"),
-        (float("nan"), 1.0, "x = nan is no number. Look"),
+        (float("nan"), 1.0, "x = nan is not a number. Look"),
         (float("inf"), 1.0, "too large"),
-        ([1.0, 2.0], 1.0, r"x has the shape \(2,\), but one number belongs there. Look"),
-        ([1.0, 5.0, 6.0], [1.0, 2.0, 3.0], r"2 of 3 numbers are wrong, the first is number \[1\]. Look"),
-        ("four", 4, "x should hold numbers, but it is of the type str"),
-        ([[1, 2], [3]], 4, "x should hold numbers, but it is of the type list"),
+        ([1.0, 2.0], 1.0, r"x has the shape \(2,\), but should have one number. Look"),
+        ([1.0, 5.0, 6.0], [1.0, 2.0, 3.0], r"2 of 3 numbers are wrong, the first at index \[1\]. Look"),
+        ("four", 4, "x should hold numbers, but its type is str"),
+        ([[1, 2], [3]], 4, "x should hold numbers, but its type is list"),
         (..., 4, "x is not filled in yet"),
         ([1, ...], [1, 2], "x is not filled in yet"),
     ],
@@ -224,9 +225,9 @@ def test_the_link_to_the_student_notebook_is_stamped() -> None:
 def test_what_is_not_an_exercise_is_refused(spoil: object, message: str) -> None:
     notebook = small_notebook()
     spoil(notebook.cells)
-    with pytest.raises(ValueError, match="x.ipynb") as told:
+    with pytest.raises(ValueError, match="x.ipynb") as error:
         make.exercises(notebook, "x.ipynb")
-    assert message in str(told.value)
+    assert message in str(error.value)
 
 
 def test_drift_is_found_mended_and_leftovers_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
@@ -247,8 +248,10 @@ def test_drift_is_found_mended_and_leftovers_removed(tmp_path: Path, monkeypatch
     (folder / "exercises" / "old.ipynb").write_text("{}")
     capsys.readouterr()
     assert make.main(["--check"]) == 1
-    told = capsys.readouterr().out
-    assert "exercises/one.ipynb is not in step" in told and "old.ipynb has no notebook that it is made from" in told
+    printed = capsys.readouterr().out
+    assert (
+        "exercises/one.ipynb is not in step" in printed and "old.ipynb has no notebook that it is made from" in printed
+    )
     assert make.main([]) == 0 and student.read_bytes() == first
     assert [path.name for path in (folder / "exercises").iterdir()] == ["one.ipynb"]
 
@@ -315,16 +318,27 @@ def tries(stem: str, found: list) -> list[Try]:
 
 
 @pytest.mark.notebooks
+@pytest.mark.parametrize(("body", "passes"), [("return x", True), ("raise ValueError('from a callback')", False)])
+def test_a_callback_that_raises_fails_its_notebook(
+    body: str, passes: bool, wheel_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [new_code_cell("from ipywidgets import interact"), new_code_cell(f"@interact(x=3)\ndef f(x):\n    {body}")]
+    with nullcontext() if passes else pytest.raises(AssertionError, match="from a callback"):
+        execute(new_notebook(cells=cells), wheel_python, tmp_path, monkeypatch)
+
+
+@pytest.mark.notebooks
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)
-def test_stubs_and_wrong_answers_fail_in_words_and_solutions_pass(path: Path, tmp_path: Path) -> None:
+def test_with_only_the_wheel_a_lone_notebook_runs_solutions_pass_and_wrong_answers_fail_in_words(
+    path: Path, wheel_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notebook = nbformat.read(path, as_version=4)
     found = make.exercises(notebook, path.name)
     cells = [new_code_cell(c.source) for c in notebook.cells[: found[0].place] if c.cell_type == "code"]
     planned = tries(path.stem, found)
     for each in planned:
         cells += [new_code_cell(each.answer), each.check]
-    place = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(new_notebook(cells=cells), timeout=900, kernel_name="python3", resources=place).execute()
+    execute(new_notebook(cells=cells), wheel_python, tmp_path, monkeypatch)
     for each in planned:
         here = f"{path.name}, exercise {each.exercise.number}, answer: {each.answer[:80]}"
         errors = [output for output in each.check.outputs if output.output_type == "error"]

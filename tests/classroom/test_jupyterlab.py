@@ -101,7 +101,7 @@ def lab(tmp_path: Path) -> Iterator[str]:
 
 def wait_for_words(page, start: str) -> None:
     """Wait until the playground's sentence begins with some words."""
-    page.locator(f'{PLAYGROUND} [data-name="told"]').filter(has_text=start).wait_for(timeout=PATIENCE)
+    page.locator(f'{PLAYGROUND} [data-name="status"]').filter(has_text=start).wait_for(timeout=PATIENCE)
 
 
 def button(page, name: str):

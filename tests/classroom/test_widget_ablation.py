@@ -185,7 +185,7 @@ def check_point(page, groups, key: str, **task: object) -> None:
         if d.summary.n > 1:
             assert number(page, NAME, f"{who}-low") == pytest.approx(d.summary.low, abs=1e-9)
             assert number(page, NAME, f"{who}-high") == pytest.approx(d.summary.high, abs=1e-9)
-        assert f"{d.verdict}, {d.summary.n} seed" in text(page, "told")
+        assert f"{d.verdict}, {d.summary.n} seed" in text(page, "summary")
 
 
 def drawn(page, what: str) -> dict[str, float]:
@@ -248,7 +248,7 @@ def test_the_page_shows_what_results_computes(chromium, tmp_path, own) -> None:
         assert sorted(missing) == ["chosen: not measured", "paper: not measured"]
         for label, one in (("50%", {"fraction": 0.5}), ("96 steps", {"steps": 96})):
             put(page, NAME, "task", next(t["label"] for t in own.tasks if label in t["label"]))
-            assert text(page, "none") == "not measured" and "Nearest measured: CM1" in text(page, "told")
+            assert text(page, "none") == "not measured" and "Nearest measured: CM1" in text(page, "summary")
             page.locator('[data-name="to-cm1"]').press("Enter")
             assert number(page, NAME, "mean") == pytest.approx(find(groups, "cm1", **one).summary().mean, abs=1e-9)
             assert (text(page, "cm1-why"), text(page, "paper-why")) == (
@@ -276,7 +276,7 @@ def test_where_there_is_no_record_it_says_so_and_leads_on_by_keyboard(chromium, 
         assert all(
             math.isnan(number(page, NAME, name)) for name in ("mean", "sd", "low", "high", "cm1-mean", "paper-mean")
         )
-        assert "not measured" in text(page, "told")
+        assert "not measured" in text(page, "summary")
         assert page.locator('[data-name="alpha"]').get_attribute("aria-valuetext") == "0.3, not measured"
         # Nothing is drawn at 0.3, and the words stand there instead.
         places = page.eval_on_selector_all(

@@ -54,7 +54,7 @@ def test_terms_follow_the_equations_written_out(alpha: float, tau: float) -> Non
         ({"alpha": 1.1}, "alpha=1.1 is out of range"),
         ({"tau": 0}, "tau=0 is out of range"),
         ({"tau": 50.0}, "tau=50.0 is not on the slider"),
-        ({"classes": ["one"], "main": [0.0], "aux": [0.0]}, "1 classes do not fit the picture; name 2 to 8"),
+        ({"classes": ["one"], "main": [0.0], "aux": [0.0]}, "1 classes do not fit the picture; give 2 to 8"),
     ],
 )
 def test_values_that_do_not_fit_are_named(given: dict, said: str) -> None:

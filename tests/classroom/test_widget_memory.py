@@ -67,7 +67,7 @@ def test_the_projects_records_fill_it() -> None:
 
 def test_the_static_figure_says_what_was_measured() -> None:
     widget = auxiliary_memory([record(0.9, 0, 0.7), record(0.9, 1, 0.8)])
-    assert "main ends at 0.750, the auxiliary at 0.375" in widget.alt()
+    assert "the final accuracy is 0.750 for main and 0.375 for the auxiliary" in widget.alt()
     assert f"{0.9**4:.1%} of the start" in widget.alt()
     assert widget.figure().axes[1].lines[0].get_ydata().tolist() == pytest.approx([0.4, 0.75])
     assert "No run was made at beta 0.9." in auxiliary_memory([]).alt()
@@ -125,7 +125,7 @@ def test_measured_runs_are_one_press_away(chromium, tmp_path) -> None:
         assert "never updated" in words(page) and "(1 seed)" in words(page)
         put(page, NAME, "beta", "0.95")
         assert page.locator(f'{ROOT} [data-curve="aux"]').count() == 0
-        assert "No run was made at beta 0.95; measured are 0.9, 1." in words(page)
+        assert "No run was made at beta 0.95; measured values: 0.9, 1." in words(page)
         assert page.faults == []
     finally:
         page.close()

@@ -97,9 +97,9 @@ def spoiled(change) -> dict:
     ],
 )
 def test_a_faulty_quiz_is_refused(change, message: str) -> None:
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as error:
         checked(spoiled(change), "x")
-    assert message in str(told.value) and str(told.value).startswith("quiz x")
+    assert message in str(error.value) and str(error.value).startswith("quiz x")
 
 
 def test_an_unknown_quiz_names_the_known_ones() -> None:

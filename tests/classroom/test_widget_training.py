@@ -12,9 +12,9 @@ from dmws_lite.classroom.widgets import TrainingPlayground
 from dmws_lite.classroom.widgets.base import STATIC_PAGE
 from dmws_lite.classroom.widgets.session import (
     MAX_PINS,
+    LiveRun,
     PinError,
     Pins,
-    Run,
     Session,
     Settings,
 )
@@ -26,6 +26,7 @@ from dmws_lite.classroom.widgets.training import (
 )
 from dmws_lite.distillation.moving_average import remaining_share
 
+pytestmark = pytest.mark.slow  # most tests here train
 NAME = "training-playground"
 SHORT = {"steps": 4, "fraction": 0.5}
 
@@ -41,17 +42,17 @@ def playground(session: Session) -> TrainingPlayground:
     return TrainingPlayground(session, Settings(**SHORT))
 
 
-def made_run(main: float = 0.5, aux: float | None = 0.4, **settings: object) -> Run:
+def made_run(main: float = 0.5, aux: float | None = 0.4, **settings: object) -> LiveRun:
     """A run as a session returns it, without training."""
     row = {"epoch": 1, "step": 2, "loss": 1.0, "ce": 1.0, "kd": 0.1, "remaining": 0.81, "seconds": 1.0}
     row |= {"test_loss": 1.2, "aux_test_loss": 1.3, "main_accuracy": main, "aux_accuracy": aux}
-    return Run(Settings(**settings), [row], steps=2, n_train=16, n_test=8, seconds=1.0, device="cpu")
+    return LiveRun(Settings(**settings), [row], steps=2, n_train=16, n_test=8, seconds=1.0, device="cpu")
 
 
 class Failing(Session):
     """A session whose training fails."""
 
-    def run(self, settings, on_row=None, stop=None) -> Run:
+    def run(self, settings, on_row=None, stop=None) -> LiveRun:
         raise FloatingPointError("the loss is nan <b>")
 
 
@@ -87,6 +88,7 @@ def test_a_run_has_a_row_per_epoch_and_ends_with_a_measurement(session: Session)
     assert "Finished 4 steps" in run.words() and "alpha 0.6" in run.words() and "main 0." in run.words()
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_run_and_others_another(session: Session) -> None:
     def losses(**changes: object) -> list[float]:
         return [row["loss"] for row in session.run(Settings(**(SHORT | changes))).rows]
@@ -122,7 +124,7 @@ def test_four_runs_can_be_pinned_and_a_fifth_after_one_is_unpinned() -> None:
     with pytest.raises(PinError, match="'Z'"):
         pins.remove("Z")
     with pytest.raises(PinError, match="no measurement"):
-        Pins().add(Run(Settings()))
+        Pins().add(LiveRun(Settings()))
 
 
 # --- the playground, by its buttons ----------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ def test_the_controls_reach_the_run(playground: TrainingPlayground) -> None:
     chosen = Settings(alpha=0.25, beta=0.99, tau=8.0, rule="random", fraction=1.0, seed=3, steps=4)
     assert run.settings == chosen and run.n_train == 32
     assert playground.chart.run == points_of(run)
-    assert playground.chart.told == f"{run.words()}." and not playground.train_button.disabled
+    assert playground.chart.status == f"{run.words()}." and not playground.train_button.disabled
 
 
 def test_buttons_say_what_can_be_done_now(playground: TrainingPlayground) -> None:
@@ -156,7 +158,7 @@ def test_the_stop_button_ends_a_run(playground: TrainingPlayground) -> None:
     playground.chart.observe(lambda _: playground.stop_button.click(), "run")
     playground.train_button.click()
     run = playground.wait()
-    assert run.stopped and run.rows[-1]["step"] < 5000 and "Stopped after" in playground.chart.told
+    assert run.stopped and run.rows[-1]["step"] < 5000 and "Stopped after" in playground.chart.status
 
 
 def test_choose_checks_all_values_before_it_moves_any(playground: TrainingPlayground) -> None:
@@ -178,7 +180,7 @@ def test_pinned_runs_stand_in_table_and_chart_and_can_be_unpinned(playground: Tr
     for number_ in range(MAX_PINS + 1):
         playground.run = made_run(main=number_ / 10, seed=number_)
         playground.pin_button.click()
-    assert "unpin one" in playground.chart.told and playground.error is None, "a fifth run is no fault"
+    assert "unpin one" in playground.chart.status and playground.error is None, "a fifth run is no fault"
     assert [each["name"] for each in playground.chart.pinned] == ["A", "B", "C", "D"]
     assert playground.table.value.count("data-row=") == MAX_PINS and "0.300" in playground.table.value
     playground.unpin_buttons["B"].click()
@@ -238,7 +240,7 @@ def test_training_beside_the_kernel_takes_only_the_processors_that_it_leaves_fre
     seen = []
 
     class Watched(Session):
-        def run(self, settings, on_row=None, stop=None) -> Run:
+        def run(self, settings, on_row=None, stop=None) -> LiveRun:
             seen.append(torch.get_num_threads())
             return session.run(settings, on_row, stop)
 
@@ -286,7 +288,7 @@ def test_a_static_page_has_no_sliders_but_the_runs_that_were_made(playground, mo
 def test_the_curves_are_drawn_to_the_kernels_numbers(chromium, tmp_path, width) -> None:  # noqa: F811
     run, pins = made_run(main=0.625, aux=0.5), [made_run(main=0.25), made_run(aux=None, method="cm1")]
     pinned = [{"name": name, "words": one.settings.words(), **points_of(one)} for name, one in zip("AB", pins)]
-    chart = LiveChart(title="Playground", told="Finished.", run=points_of(run), pinned=pinned)
+    chart = LiveChart(title="Playground", status="Finished.", run=points_of(run), pinned=pinned)
     page = open_page(chromium, widget_page(tmp_path, [chart]), width=width, wait=f'[data-widget="{NAME}"] circle')
     try:
         assert number(page, NAME, "main-accuracy") == 0.625 and number(page, NAME, "aux-accuracy") == 0.5
@@ -297,7 +299,7 @@ def test_the_curves_are_drawn_to_the_kernels_numbers(chromium, tmp_path, width) 
         assert sorted(curves) == sorted(
             ["main-accuracy", "aux-accuracy", "loss", "main-loss", "aux-loss", "A-main", "A-aux", "B-main"]
         )
-        assert page.locator(f'[data-widget="{NAME}"] [data-name="told"]').inner_text() == "Finished."
+        assert page.locator(f'[data-widget="{NAME}"] [data-name="status"]').inner_text() == "Finished."
         assert overflow(page) <= 0
         assert page.faults == []
     finally:

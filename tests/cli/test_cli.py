@@ -131,7 +131,7 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("", "arguments are required: COMMAND; see dmws-lite --help"),
         ("fly", "invalid choice: 'fly'"),
@@ -171,7 +171,7 @@ def test_version(capsys):
         ("predict EMPTY FILE", "holds no trained model; give the --out folder"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line_and_exit_code_2(line, told, grid, tmp_path, capsys):
+def test_a_mistake_is_one_line_and_exit_code_2(line, message, grid, tmp_path, capsys):
     for name, layout in {"ONE": ["a"], "FEW": ["a", "b"], "PARTS": ["Training/a", "Training/b", "Testing/a"]}.items():
         for folder in layout:
             (tmp_path / name / folder).mkdir(parents=True)
@@ -184,8 +184,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(line, told, grid, tmp_path, capsy
     places = {name: str(tmp_path / name) for name in ("ONE", "FEW", "GOOD", "PARTS", "EMPTY", "FILE", "OUT")}
     places |= {"nowhere": str(tmp_path / "nowhere"), "GRID": str(grid), "FEW/run": str(tmp_path / "FEW" / "run")}
     assert main([places.get(word, word) for word in line.split()]) == 2
-    said = [row for row in capsys.readouterr().err.splitlines() if row.strip() and not row.startswith("reading")]
-    assert len(said) == 1 and said[0].startswith("error: ") and told in said[0], said
+    lines = [row for row in capsys.readouterr().err.splitlines() if row.strip() and not row.startswith("reading")]
+    assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0], lines
     assert not (tmp_path / "OUT").exists()
 
 
@@ -211,6 +211,7 @@ def test_a_dry_run_says_what_is_missing_and_writes_nothing(grid, strangers, tmp_
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_grid_killed_and_started_again_ends_like_one_that_was_not(grid, strangers, tmp_path, capsys):
     def command(out):
         return ["run", str(grid), "--data", str(strangers), "--out", str(tmp_path / out), "--quiet"]
@@ -285,6 +286,7 @@ def test_default_folders(grid, root, tmp_path, monkeypatch):
 # -- select -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_selected_weights_load_in_timm(tmp_path, capsys):
     path, plan = tmp_path / "s.safetensors", tmp_path / "plan.json"
     command = [
@@ -422,6 +424,7 @@ def test_patients_named_by_the_paths_stay_on_one_side(tmp_path, capsys):
     assert main([*command[:-1], "scan(x"]) == 2
 
 
+@pytest.mark.slow
 def test_a_training_killed_goes_on_with_the_same_command(trained, strangers, tmp_path, capsys):
     out = tmp_path / "killed"
     command = ["train", str(strangers), "--out", str(out), *QUICK]
@@ -463,8 +466,8 @@ def test_single_files_and_what_is_none(trained, strangers, tmp_path, capsys):
     assert main(["predict", str(trained), str(text), "gone.png", str(good), str(tmp_path), "--quiet"]) == 1
     answer = capsys.readouterr()
     assert len(rows(answer.out)) == 1
-    for told in ("gone.png: does not exist", "notes.txt: not in an image format", "no image in this folder"):
-        assert told in answer.err
+    for message in ("gone.png: does not exist", "notes.txt: not in an image format", "no image in this folder"):
+        assert message in answer.err
 
 
 def test_changed_weights_are_refused(trained, strangers, tmp_path, capsys):

@@ -62,10 +62,11 @@ def test_the_grids_of_the_book_are_complete_comparisons(name):
     assert grid.name == name and grid.title
     assert len({run.name for run in grid.runs}) == len(grid.runs)
     seeds = {}
-    for run in grid.runs:
-        rest = (run.dataset, run.pair, run.fraction, run.split_rule)
-        seeds.setdefault(rest, {}).setdefault((run.method, run.strategy, run.rule, run.alpha, run.beta, run.tau), set())
-        seeds[rest][run.method, run.strategy, run.rule, run.alpha, run.beta, run.tau].add(run.seed)
+    for number, block in enumerate(grid.blocks):
+        for run in block:
+            rest = (number, run.dataset, run.pair, run.fraction, run.split_rule)
+            variant = (run.method, run.strategy, run.rule, run.alpha, run.beta, run.tau)
+            seeds.setdefault(rest, {}).setdefault(variant, set()).add(run.seed)
     for variants in seeds.values():  # every variant of a comparison has the same seeds, so that differences are paired
         assert len({frozenset(s) for s in variants.values()}) == 1
 
@@ -94,6 +95,7 @@ def test_what_is_there_is_not_done_again_and_images_are_read_once(few, tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_two_halves_make_the_whole(few, tmp_path):
     grid = read_grid(TINY)
     for i in (1, 2):
@@ -101,6 +103,7 @@ def test_two_halves_make_the_whole(few, tmp_path):
     assert missing(grid, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_recorded_stops_nothing_and_is_tried_again(few, tmp_path, monkeypatch):
     real = execute
 
@@ -115,8 +118,10 @@ def test_a_failed_run_is_recorded_stops_nothing_and_is_tried_again(few, tmp_path
     assert run_grid(grid, tmp_path, progress=False, say=said.append, command="it") == Progress(2, 0, 2)
     assert sum("failed" in line and "no memory left" in line for line in said) == 2
     (first, _) = sorted(tmp_path.glob("*.failed.json"))
-    told = json.loads(first.read_text())
-    assert told["error"] == "RuntimeError: no memory left" and told["command"] == "it" and told["run"] in first.name
+    failed = json.loads(first.read_text())
+    assert (
+        failed["error"] == "RuntimeError: no memory left" and failed["command"] == "it" and failed["run"] in first.name
+    )
     assert len(read_records(tmp_path)) == 2  # a failure is no record
     monkeypatch.setattr("dmws_lite.experiments.grids.execute", real)
     assert run_grid(grid, tmp_path, progress=False, say=quiet) == Progress(2, 2, 0)
@@ -156,7 +161,7 @@ def test_an_estimate_grows_with_the_work(few):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("nothing", "grid 'nothing' is unknown; choose one of ablations"),
         ("no/such.yaml", "does not exist"),
@@ -169,10 +174,10 @@ def test_an_estimate_grows_with_the_work(few):
         ({**TINY, "blocks": [{"method": "ours", "fraction": 0.5, "seed": 0, "tau": "hot"}]}, "tau='hot' is out of"),
     ],
 )  # fmt: skip
-def test_a_grid_that_cannot_be_read_is_one_sentence(content, told):
+def test_a_grid_that_cannot_be_read_is_one_sentence(content, message):
     with pytest.raises(GridError) as error:
         read_grid(content)
-    assert told in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_file_that_is_not_yaml_is_named(tmp_path):

@@ -46,7 +46,7 @@ def test_the_numbers_are_those_of_the_record(record):
         assert (int(tested.replace(",", "")), int(right)) == (sum(matrix[k]), matrix[k][k])
         assert recall == f"{matrix[k][k] / sum(matrix[k]):.3f} [{low:.3f}, {high:.3f}]"
     assert [[int(n) for n in row[1:]] for row in table(card, "labelled")] == matrix
-    for told in (
+    for sentence in (
         f"seed {record['seed']}",
         record["split"]["digest"][:16],
         f"{record['metrics']['accuracy']:.3f} [",
@@ -57,7 +57,7 @@ def test_the_numbers_are_those_of_the_record(record):
         record["date"],
         "not a medical device",
     ):
-        assert told in card
+        assert sentence in card
 
 
 def test_every_record_of_the_project_has_a_card_of_one_page():
@@ -102,12 +102,12 @@ def test_the_limits_are_computed():
 
 
 def test_patients_in_the_test_part_widen_the_doubt(record):
-    told = "every interval here is too narrow"
-    assert told not in model_card(record)
-    assert told not in model_card(record | {"test_groups": record["split"]["test"]})
+    doubt = "every interval here is too narrow"
+    assert doubt not in model_card(record)
+    assert doubt not in model_card(record | {"test_groups": record["split"]["test"]})
     card = " ".join(model_card(record | {"test_groups": 31, "grouped_by": "patients on one side"}).split())
-    assert f"The {record['split']['test']:,} test images are of 31 patients" in card and told in card
-    assert "**Split:** patients on one side;" in card and "patients are grouped as said above" in card
+    assert f"The {record['split']['test']:,} test images are of 31 patients" in card and doubt in card
+    assert "**Split:** patients on one side;" in card and "patients are grouped as described above" in card
 
 
 def test_an_empty_class_and_many_classes_are_no_trouble():

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import adaptive_avg_pool2d
 
 from dmws_lite.images.phantoms import PHANTOM_CLASSES, make_phantoms
-from dmws_lite.images.phantoms._field import Grid, Pose, chord, tubes
+from dmws_lite.images.phantoms._field import PixelGrid, Pose, chord, tubes
 from dmws_lite.images.phantoms.mri import CLASSES as MRI_CLASSES
 
 KINDS = ("xray", "ct", "mri")
@@ -84,6 +84,7 @@ def _held_out_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
     return model.fit(features[:cut], labels[:cut]).score(features[cut:], labels[cut:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "bound"), [("xray", 0.60), ("ct", 0.70), ("mri", 0.60)])
 def test_a_linear_model_on_thumbnails_does_not_solve_it(many, kind: str, bound: float) -> None:
     pixels, labels = many[kind]
@@ -124,7 +125,7 @@ def test_unusable_arguments_are_named(arguments: dict, words: str) -> None:
 
 def test_pose_can_be_undone() -> None:
     rng = np.random.default_rng(0)
-    grid, pose = Grid(40), Pose.draw(rng, 12.0, 0.1, 10.0, 0.1, 0.05)
+    grid, pose = PixelGrid(40), Pose.draw(rng, 12.0, 0.1, 10.0, 0.1, 0.05)
     x, y = pose.anatomy(grid)
     u, v = pose.image(x, y)
     assert np.allclose(u, np.broadcast_to(grid.axis[None, :], u.shape), atol=1e-5)
@@ -139,7 +140,7 @@ def test_line_integral_through_an_ellipsoid_has_its_volume() -> None:
 
 
 def test_line_integral_through_a_solid_tube_has_its_volume() -> None:
-    grid, pose = Grid(128), Pose(10.0, 0.0, (0.0, 0.0), (0.0,) * 6)
+    grid, pose = PixelGrid(128), Pose(10.0, 0.0, (0.0, 0.0), (0.0,) * 6)
     x = np.linspace(-5, 5, 400)[None, :]
     image = tubes(grid, pose, x, 0.2 * x, 0.0 * x, np.array([[0.8]]), 0.0)
     volume = np.pi * 0.8**2 * 10 * np.hypot(1, 0.2)

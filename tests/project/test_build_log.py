@@ -73,7 +73,7 @@ def test_what_a_sound_build_says_is_left_out(line: str) -> None:
         "reading sources... [ 33%] book/intro WARNING: something new",
         "pickling environment... failed",
         "loading translations [xx]... not available for built-in messages",
-        "/books/my book/notebooks/one.ipynb: Using cached notebook: ID=1 [mystnb]",
+        "/books/my book/notebooks/one.ipynb: Using an unknown notebook: ID=1 [mystnb]",
         "something that no one foresaw",
     ],
 )

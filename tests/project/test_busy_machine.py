@@ -63,6 +63,7 @@ def setup_cell() -> str:
     return module.setup_source(module.repository_url())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

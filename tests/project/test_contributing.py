@@ -101,6 +101,7 @@ def test_every_recipe_is_used() -> None:
     assert list(recipes()) == list(USES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USES)
 def test_a_recipe_works_as_it_is_written(name: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "dmws_lite", tmp_path / "dmws_lite", ignore=shutil.ignore_patterns("__pycache__"))

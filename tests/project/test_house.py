@@ -69,6 +69,7 @@ def test_functions_fit_on_a_screen() -> None:
                 assert body_lines(node) <= LONGEST, f"{name}: {node.name} has {body_lines(node)} lines"
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_nothing_and_changes_nothing() -> None:
     heavy = ("torch", "timm", "numpy", "matplotlib", "pandas", "sklearn")
     loaded = python(f"import sys, dmws_lite; print([name for name in {heavy!r} if name in sys.modules])")

@@ -331,7 +331,10 @@ def test_several_targets_run_in_order_and_stop_at_a_failure(checkout: Checkout) 
 
 def test_after_ctrl_c_a_program_may_tidy_up(checkout: Checkout) -> None:
     checkout.run("environment")
+    # Where the tests themselves run in the background, Ctrl-C is ignored, and programs that they start inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = checkout.start("lab", WAITING="jupyter")
+    signal.signal(signal.SIGINT, before)
     deadline = time.monotonic() + 30
     while not checkout.calls and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -345,7 +348,13 @@ def test_check_is_style_first_and_then_the_fast_tests_with_one_thread_each(check
     checkout.run("environment")
     checkout.run("check")
     style = checkout.calls[:-1]
-    assert checkout.calls[-1] == ["-m", "pytest", "-m", "not slow and not notebooks", "-n", "2"]
+    assert checkout.calls[-1] == [
+        "-m",
+        "pytest",
+        "-m",
+        "not slow and not notebooks and not browser",
+        *make_py().SIDE_BY_SIDE,
+    ]
     assert checkout.log.read_text().splitlines()[-1].startswith("1|-m|pytest")
     assert ["-m", "nbstripout", "--verify", "--keep-id", str(Path("notebooks", "01 first.ipynb"))] in style
     checkout.run("lint")

@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -37,12 +38,10 @@ DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "
 def project_files() -> list[Path]:
     """Return the files of the project, whether they are in git yet or not."""
     found = []
-    for path in sorted(ROOT.rglob("*")):
-        parts = path.relative_to(ROOT).parts
-        generated = NOT_OURS.intersection(parts) or any(part.endswith((".egg-info", "_checkpoints")) for part in parts)
-        if path.is_file() and not generated:
-            found.append(path)
-    return found
+    for folder, names, files in os.walk(ROOT):
+        names[:] = [n for n in names if n not in NOT_OURS and not n.endswith((".egg-info", "_checkpoints"))]
+        found += [Path(folder, name) for name in files if name not in NOT_OURS]
+    return sorted(found)
 
 
 def texts() -> list[tuple[str, str]]:

@@ -31,12 +31,14 @@ def test_every_workflow_is_known_here() -> None:
     assert sorted(path.name for path in FOLDER.iterdir()) == sorted(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_is_valid(name: str) -> None:
     answer = validate(FOLDER / name)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+@pytest.mark.slow
 def test_a_broken_workflow_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "test.yml"
     broken.write_text((FOLDER / "test.yml").read_text(encoding="utf-8").replace("runs-on:", "run-on:"))

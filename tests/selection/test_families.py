@@ -248,6 +248,7 @@ def check_everything(teacher, student, again, side, **options):
     return plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAME_DEPTH)
 def test_a_student_is_a_working_part_of_its_teacher(name):
     make_teacher, make_student, side = SAME_DEPTH[name]
@@ -261,6 +262,7 @@ def test_a_student_is_a_working_part_of_its_teacher(name):
         assert mismatch(teacher, student, plan, side) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vit", "swin", "mixer", "resnext, fewer and narrower groups", "densenet", "ghostnet"])
 def test_the_check_itself_sees_inconsistent_choices(name):
     make_teacher, make_student, side = SAME_DEPTH[name]
@@ -269,6 +271,7 @@ def test_the_check_itself_sees_inconsistent_choices(name):
     assert mismatch(teacher, student, plan, side) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHALLOWER)
 def test_shallower_students(name):
     make_teacher, make_student, side = SHALLOWER[name]

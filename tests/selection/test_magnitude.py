@@ -47,7 +47,9 @@ def test_the_norm_is_taken_over_all_tensors_that_share_the_channel() -> None:
         for parameter in teacher.parameters():
             parameter.zero_()
         teacher.conv.weight[:, 0, 0, 0] = torch.tensor([1.0, 3.0, 0.0, 2.0])
-        teacher.mix.weight[0, :, 0, 0] = torch.tensor([4.0, 0.0, 1.0, 0.0])  # the first channel is the strongest by this
+        teacher.mix.weight[0, :, 0, 0] = torch.tensor(
+            [4.0, 0.0, 1.0, 0.0]
+        )  # the first channel is the strongest by this
     parts = [plan_selection(teacher, copy.deepcopy(small), rule="magnitude", part=part) for part in (0, 1)]
     chosen = []
     for plan in parts:
@@ -118,5 +120,5 @@ def test_a_rule_of_ones_own_works_everywhere(pocket, monkeypatch) -> None:
     assert element_indices(6, 2, "last").tolist() == [4, 5] and element_indices(6, 2, "last", part=1).tolist() == [2, 3]
     assert plan_selection(pocket, student(), rule="last").rule == "last"
     assert Run("mri", "convnext_pocket", "ours", 0.1, 0, 64, epochs=1, rule="last").rule == "last"
-    with pytest.raises(ValueError, match="rule='frist' is unknown; choose one of uniform"):
-        element_indices(6, 2, "frist")
+    with pytest.raises(ValueError, match="rule='lasst' is unknown; choose one of uniform"):
+        element_indices(6, 2, "lasst")

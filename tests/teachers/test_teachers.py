@@ -466,6 +466,7 @@ def hub(root, tmp_path_factory, closed_url):
     return {"up": up, "down": down, "digest": digest, "downloads": downloads}
 
 
+@pytest.mark.slow
 def test_hub_works(hub):
     first = hub["up"]["load:good"]
     assert first["digest"] == hub["digest"] and first["pair"] == "convnext_t" and first["training"] is False
@@ -502,6 +503,7 @@ def test_hub_has_no_safetensors(hub, scenario):
     assert "does not provide" in hub["up"][scenario]["error"]
 
 
+@pytest.mark.slow
 def test_hub_is_a_login_page(hub):
     assert "does not answer like a hub" in hub["up"]["load:login-page"]["error"]
 

@@ -1,4 +1,4 @@
-"""Alpha, beta, tau, rule and method: what the records say at one point, and "not measured" where there is no record."""
+"""Explore alpha, beta, tau, rule and method: the measured result at each point, or "not measured"."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ...selection.rules import RULES
 from ...teachers.pairs import PAIRS
 from .base import Widget, script, stylesheet
 
-# A run that stands in two grids is taken from the first of them.
+# A run that is in two grids is taken from the first of them.
 GRIDS = ("ablations", "tables", "long", "pairs", "critical", "first_numbers", "phantom_ablations")
 
 NUMBERS = ("alpha", "beta", "tau")
 
-# Where the sliders stop besides the measured values, so that a reader also meets points that nobody has measured.
+# Slider positions besides the measured values, so that readers also see how much has not been measured.
 LEVELS = {
     "alpha": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     "beta": (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0),
@@ -45,44 +45,47 @@ TAUGHT = {
 
 
 def read_grids(folder: str | None = None) -> dict[str, list[dict]]:
-    """Read the records of :data:`GRIDS`; a grid that has none yet is an empty list.
+    """Read the records of :data:`GRIDS`; a grid without records is an empty list.
 
     Args:
         folder: with one sub-folder per grid; ``None`` for the project's own ``data/results``.
+
+    Returns:
+        Name of the grid -> its records.
     """
     return {grid: read_records(folder, grid=grid) for grid in GRIDS}
 
 
 def usual_strategy(method: str) -> str:
-    """Return how a method is taught where nothing else is asked for."""
+    """Return the default training strategy of a method."""
     return METHODS[method].strategy
 
 
 def way_of(method: str, strategy: str, options: Sequence[tuple[str, float]] = ()) -> str:
-    """Name a method taught by a strategy, such as ``"ours"`` or ``"cm1 label_smoothing smoothing=0.2"``."""
+    """Name a method with its strategy, such as ``"ours"`` or ``"cm1 label_smoothing smoothing=0.2"``."""
     words = [method] if strategy == usual_strategy(method) else [method, strategy]
     return " ".join([*words, *(f"{name}={value:g}" for name, value in options)])
 
 
 def describe_way(method: str, strategy: str) -> dict[str, object]:
-    """Say how a method is labelled and drawn, and which settings count for it.
+    """Return how a method is labelled and drawn, and which settings affect it.
 
     Returns:
-        ``label``, ``colour`` and ``marker`` of :func:`dmws_lite.figures.style.method_style`, and ``uses``: those of
-        alpha, beta, tau and rule that change its runs.
+        ``label``, ``colour`` and ``marker`` from :func:`dmws_lite.figures.style.method_style`, and ``uses``: those of
+        alpha, beta, tau and rule that affect its runs.
     """
     label, colour, marker = style.method_style(method)
     if way_of(method, strategy) != method:
         label = f"{label.split(':')[0]} + {TAUGHT.get(strategy, strategy)}"
-    # results.py knows what counts: Variant.of() drops the rest.
-    asked = {"method": method, "strategy": strategy, "rule": "", "alpha": 0.0, "beta": 0.0, "tau": 0.0}
-    variant = Variant.of(asked)
+    # Variant.of() drops the settings that have no effect.
+    all_settings = {"method": method, "strategy": strategy, "rule": "", "alpha": 0.0, "beta": 0.0, "tau": 0.0}
+    variant = Variant.of(all_settings)
     uses = [name for name in NUMBERS if getattr(variant, name) is not None]
     return {
         "label": label,
         "colour": colour,
         "marker": marker,
-        "uses": uses + ["rule"] * (variant.rule == asked["rule"]),
+        "uses": uses + ["rule"] * (variant.rule == all_settings["rule"]),
     }
 
 
@@ -91,14 +94,16 @@ def _span(numbers: Sequence[int]) -> list[int]:
 
 
 def _entry(groups: Sequence[Group], grids: Sequence[str], label: str) -> dict[str, object]:
-    """Return one task with its variants; the accuracies are those of the records, one per seed."""
+    """Return one task with its variants and their recorded accuracies, one per seed."""
     task = groups[0].task
     records = [record for group in groups for record in group.by_seed.values()]
     splits: dict[int, set[str]] = {}
     for record in records:
         splits.setdefault(record["seed"], set()).add(record["split"]["digest"])
     if unlike := sorted(seed for seed, digests in splits.items() if len(digests) > 1):
-        raise ValueError(f"seed {unlike[0]} of {label} has two splits and cannot be paired; keep the records of one")
+        raise ValueError(
+            f"seed {unlike[0]} of {label} has two splits and cannot be paired; keep the records of one split"
+        )
     return {
         "label": label,
         "data": set_label(str(task["dataset"]), task["classes"]),
@@ -123,19 +128,20 @@ def _entry(groups: Sequence[Group], grids: Sequence[str], label: str) -> dict[st
 
 
 def measured_tasks(grids: Mapping[str, Sequence[Record]]) -> list[dict[str, object]]:
-    """Sort records into tasks and variants, for the widget's trait.
+    """Sort records into tasks and variants, for the trait ``tasks`` of the widget.
 
     Args:
         grids: name of a grid -> its records.
 
     Returns:
-        One entry per task: ``label``, the settings that its runs share, ``grids``, ``classes``, ``train`` and ``test``
-        (least and most images over the seeds), ``runs``, ``paper`` (the settings of the paper's choice), and
-        ``variants``, each with ``key``, ``way``, ``rule``, ``alpha``, ``beta``, ``tau`` (``None`` where it does not
-        count) and ``values``: seed -> test accuracy in [0, 1].
+        One entry per task: ``label``, the settings that its runs share, ``grids``, ``classes`` (number),
+        ``train`` and ``test`` (smallest and largest number of images over the seeds), ``runs`` (number),
+        ``paper`` (the paper's choice of settings), and ``variants``. Each variant has
+        ``key``, ``way``, ``rule``, ``alpha``, ``beta``, ``tau`` (``None`` if without
+        effect) and ``values``: seed -> test accuracy in [0, 1].
 
     Raises:
-        ValueError: one grid holds a run twice, or a task has two splits of one seed.
+        ValueError: a grid contains a run twice, or a task has two splits for one seed.
     """
     of_task: dict[str, dict[Variant, Group]] = {}
     source: dict[str, set[str]] = {}
@@ -145,8 +151,8 @@ def measured_tasks(grids: Mapping[str, Sequence[Record]]) -> list[dict[str, obje
             for seed, record in group.by_seed.items():
                 kept.by_seed.setdefault(seed, record)
             source.setdefault(repr(group.task), set()).add(grid)
-    # Sorted once more, all together: the order of tasks and variants is then that of every table of the book.
-    together = group_records([r for found in of_task.values() for g in found.values() for r in g.by_seed.values()])
+    # Sort all records together, so that tasks and variants have the same order as in the tables of the book.
+    together = group_records([r for own in of_task.values() for g in own.values() for r in g.by_seed.values()])
     by_task: dict[str, list[Group]] = {}
     for group in together:
         by_task.setdefault(repr(group.task), []).append(group)
@@ -160,16 +166,17 @@ def measured_tasks(grids: Mapping[str, Sequence[Record]]) -> list[dict[str, obje
 
 
 def fraction_series(tasks: Sequence[Mapping[str, object]]) -> dict[str, list[str]]:
-    """Find tasks that differ in the labelled share and otherwise belong together.
+    """Find series of tasks that differ only in the labelled share.
 
-    They share data set, pair, size, split rule, batch size, learning rate and epochs, and come from one grid or have as
-    many steps; at another share the one with as many steps goes first.
+    The tasks of a series agree in data set, pair, size, split rule, batch size, learning rate and epochs, and they have
+    the same number of steps or come from the same grid. If several tasks with one share qualify, the one with the same
+    number of steps is preferred.
 
     Returns:
-        Label of a task -> labels of its series, itself included, by share; only where there are two shares or more.
+        Label of a task -> labels of its series, including itself, ordered by share; only for series of two or more.
     """
     alike = ("dataset", "pair", "size", "split_rule", "batch_size", "learning_rate", "epochs")
-    found = {}
+    series = {}
     for task in tasks:
         others: dict[float, Mapping[str, object]] = {}
         for other in sorted(tasks, key=lambda o: o["steps"] != task["steps"]):
@@ -178,21 +185,21 @@ def fraction_series(tasks: Sequence[Mapping[str, object]]) -> dict[str, list[str
                 others.setdefault(other["fraction"], other)
         others[task["fraction"]] = task
         if len(others) > 1:
-            found[task["label"]] = [others[fraction]["label"] for fraction in sorted(others)]
-    return found
+            series[task["label"]] = [others[fraction]["label"] for fraction in sorted(others)]
+    return series
 
 
 def slider_levels(tasks: Sequence[Mapping[str, object]]) -> dict[str, list[float]]:
-    """Return where the sliders stop: :data:`LEVELS`, every measured value, and the paper's."""
-    found = {}
+    """Return the slider positions: :data:`LEVELS`, all measured values, and the paper's choice."""
+    levels = {}
     for name in NUMBERS:
         values = {v[name] for task in tasks for v in task["variants"]} | {task["paper"][name] for task in tasks}
-        found[name] = sorted({float(v) for v in values if v is not None} | set(LEVELS[name]))
-    return found
+        levels[name] = sorted({float(v) for v in values if v is not None} | set(LEVELS[name]))
+    return levels
 
 
 def verdict_words() -> dict[str, str]:
-    """Return the words of :attr:`dmws_lite.experiments.compare.Difference.verdict`, so that the page uses no others."""
+    """Return the words of :attr:`dmws_lite.experiments.compare.Difference.verdict`, so that the page uses the same."""
 
     def word(n: int, low: float, high: float) -> str:
         return Difference("", "", Summary(n, (low + high) / 2, 1.0, low, high, ()), 0.5).verdict
@@ -201,18 +208,22 @@ def verdict_words() -> dict[str, str]:
 
 
 class AblationExplorer(Widget):
-    """One point of the grid of methods, rules, alpha, beta and tau against CM1 and the paper's choice.
+    """The result at one point of method, rule, alpha, beta and tau, compared with CM1 and the paper's choice.
 
     Attributes:
         tasks: from :func:`measured_tasks`.
         series: from :func:`fraction_series`.
-        ways: name -> :func:`describe_way`, of every method and strategy that some task has.
+        ways: name -> :func:`describe_way`, for every measured method and strategy.
         rules: the selection rules.
-        levels: where the sliders stop.
-        quantiles: 97.5% points of Student's t for 1, 2, ... degrees of freedom.
-        verdicts: what an interval allows to say, in words.
+        levels: the slider positions.
+        quantiles: 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
+        verdicts: the words for each kind of interval.
         task: label of the chosen task.
-        way, rule, alpha, beta, tau: the chosen point.
+        way: chosen method and strategy.
+        rule: chosen selection rule.
+        alpha: chosen value.
+        beta: chosen value.
+        tau: chosen value.
     """
 
     name = "ablation-explorer"
@@ -236,11 +247,11 @@ class AblationExplorer(Widget):
         return next((task for task in self.tasks if task["label"] == self.task), None)
 
     def figure(self) -> plt.Figure:
-        """Draw accuracy over alpha, beta and tau around the paper's choice, on the task that is chosen at the start."""
+        """Draw accuracy over alpha, beta and tau around the paper's choice, for the chosen task."""
         figure, axes = style.new_figure(1, 3, 9.4, 3.4, sharey=True)
         task = self._chosen_task()
         if task is None:
-            figure.suptitle("No record, nothing is measured", x=0.01, ha="left")
+            figure.suptitle("Not measured: there are no records", x=0.01, ha="left")
             return figure
         paper = task["paper"]
         cm1 = _variant(task, way="cm1", rule="uniform")
@@ -255,7 +266,7 @@ class AblationExplorer(Widget):
                 if s.n > 1:
                     ax.plot([place, place], [s.low, s.high], color=colour)
             means = [np.mean(list(v["values"].values())) for v in line]
-            ax.plot(range(len(line)), means, ":", color=colour, linewidth=1, label="line only guides the eye")
+            ax.plot(range(len(line)), means, ":", color=colour, linewidth=1, label="guide to the eye")
             if cm1:
                 s = summarise(list(cm1["values"].values()))
                 ax.axhline(s.mean, color=style.GREEN, linestyle="--", label="CM1, mean and 95% interval")
@@ -273,27 +284,27 @@ class AblationExplorer(Widget):
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows, with the numbers of the records."""
+        """Describe what :meth:`figure` shows, with the numbers of the records."""
         task = self._chosen_task()
         if task is None:
-            return "There is no record, so nothing is measured."
-        told = (
+            return "Not measured: there is no record."
+        summary = (
             f"Test accuracy over alpha, beta and tau around the paper's choice on {task['label']}, every seed shown. "
         )
         ours, cm1 = _variant(task, **task["paper"]), _variant(task, way="cm1", rule="uniform")
         if ours is None or cm1 is None:
-            return told + "The paper's choice or CM1 is not measured there."
+            return summary + "The paper's choice or CM1 was not measured."
         seeds = sorted(ours["values"].keys() & cm1["values"].keys())
         means = [np.mean(list(v["values"].values())) for v in (ours, cm1)]
-        told += f"The paper's choice has mean {means[0]:.3f} and CM1 {means[1]:.3f}"
+        summary += f"The paper's choice has mean {means[0]:.3f} and CM1 {means[1]:.3f}"
         if not seeds:
-            return told + "; they share no seed."
+            return summary + "; they have no seed in common."
         pair = paired_difference(*([v["values"][seed] for seed in seeds] for v in (ours, cm1)))
-        return told + f"; paired over {pair.n} seeds: {Difference('ours', 'cm1', pair, 0.5).verdict}."
+        return summary + f"; paired over {pair.n} seeds: {Difference('ours', 'cm1', pair, 0.5).verdict}."
 
 
 def _fits(variant: Mapping[str, object], settings: Mapping[str, object]) -> bool:
-    """Tell whether a variant has these settings."""
+    """Return whether a variant has these settings."""
     return all(variant[name] == value for name, value in settings.items())
 
 
@@ -303,7 +314,7 @@ def _variant(task: Mapping[str, object], **settings: object) -> dict[str, object
 
 
 def ablation_explorer(grids: Mapping[str, Sequence[Record]] | None = None) -> AblationExplorer:
-    """Return the widget on the project's records, or on records of your own; it starts at the paper's choice.
+    """Return the widget with the project's records or with your own; it starts at the paper's choice.
 
     Args:
         grids: as for :func:`measured_tasks`; ``None`` for :func:`read_grids`.
@@ -313,13 +324,13 @@ def ablation_explorer(grids: Mapping[str, Sequence[Record]] | None = None) -> Ab
     """
     tasks = measured_tasks(read_grids() if grids is None else grids)
     first = max(tasks, key=lambda task: task["runs"], default=None)
-    # Ours and CM1 can always be asked for, also where the answer is "not measured".
-    found = {"ours", "cm1"} | {variant["way"] for task in tasks for variant in task["variants"]}
-    # The methods as they are, then the other ways to teach them.
+    # Ours and CM1 can always be chosen, even if the answer is "not measured".
+    offered = {"ours", "cm1"} | {variant["way"] for task in tasks for variant in task["variants"]}
+    # The methods with their own strategies, then with the others.
     known = [(method, usual_strategy(method)) for method in METHODS]
     known += [(method, strategy) for method in METHODS for strategy in STRATEGIES]
-    ways = {way_of(*pair): describe_way(*pair) for pair in known if way_of(*pair) in found}
-    for way in sorted(found - ways.keys()):  # a strategy with other options than its authors'
+    ways = {way_of(*pair): describe_way(*pair) for pair in known if way_of(*pair) in offered}
+    for way in sorted(offered - ways.keys()):  # strategies with options other than the defaults
         method, *words = way.split()
         strategy = words.pop(0) if words[0] in STRATEGIES else usual_strategy(method)
         style_of = describe_way(method, strategy)

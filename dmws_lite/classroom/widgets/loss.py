@@ -1,4 +1,4 @@
-"""The loss of equations 1 to 5 by hand: drag the logits of both students and see which term pulls where."""
+"""The loss of equations 1 to 5, interactive: drag the logits of both students and see what each term does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAUS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0,
 
 LIMIT = 6.0
 
-# Situations worth looking at, for four classes of which the first is the true one.
+# Instructive cases with four classes, of which the first is the true one.
 PRESETS = (
     {"name": "agree", "main": (3.0, 1.0, -1.0, 0.0), "aux": (3.0, 1.0, -1.0, 0.0)},
     {"name": "auxiliary disagrees", "main": (4.0, 2.5, -1.0, 0.5), "aux": (2.0, 3.0, -0.5, 0.0)},
@@ -31,26 +31,26 @@ PRESETS = (
 def loss_terms(
     main: Sequence[float], aux: Sequence[float], target: int, alpha: float = 0.6, tau: float = 3.0
 ) -> dict[str, float | list[float]]:
-    """Return all that the widget shows for one image, by :func:`dmws_lite.distillation.loss.skd_loss` and autograd.
+    """Compute all that the widget shows for one image, with :func:`dmws_lite.distillation.loss.skd_loss` and autograd.
 
     Args:
         main: K logits of the main student.
         aux: K logits of the auxiliary.
-        target: number of the true class, ``0 .. K - 1``.
+        target: index of the true class, ``0 .. K - 1``.
         alpha: weight of the cross-entropy, in [0, 1].
         tau: temperature, in (0, 100].
 
     Returns:
-        ``ce``, ``kd`` (the KL divergence without ``tau**2``) and ``loss``; lists of K numbers: ``p_main`` and ``p_aux``
-        softened by tau, ``p_plain`` of main at temperature 1; and the gradient of the loss on main's logits, ``grad``,
-        with its two parts ``grad_ce`` and ``grad_kd``.
+        The numbers ``ce``, ``kd`` (the KL divergence without ``tau**2``) and ``loss``, in nats, and lists of K numbers:
+        the probabilities ``p_main`` and ``p_aux`` at temperature tau and ``p_plain`` of main at temperature 1, and the
+        gradient of the loss with respect to main's logits, ``grad``, with its two parts ``grad_ce`` and ``grad_kd``.
 
     Raises:
-        ValueError: alpha or tau out of range, the two lists differ in length, or there is no class ``target``.
+        ValueError: alpha or tau is out of range, the two lists differ in length, or there is no class ``target``.
 
     Example:
         >>> terms = loss_terms([0.0, 0.0], [0.0, 0.0], target=0)
-        >>> [round(g, 3) for g in terms["grad"]]  # both agree: only the label pulls, with alpha * (p - y)
+        >>> [round(g, 3) for g in terms["grad"]]  # both agree, so only the label counts: alpha * (p - y)
         [-0.3, 0.3]
     """
     z_main = torch.tensor([list(main)], dtype=torch.float32, requires_grad=True)
@@ -63,26 +63,26 @@ def loss_terms(
         "grad_kd": (1 - alpha) * tau**2 * terms["kd"],
         "grad": terms["loss"],
     }
-    found = {name: value.item() for name, value in terms.items()}
+    numbers = {name: value.item() for name, value in terms.items()}
     z = z_main.detach()
-    found |= {"p_main": soften(z, tau), "p_aux": soften(z_aux, tau), "p_plain": soften(z, 1.0)}
-    found |= {name: torch.autograd.grad(part, z_main, retain_graph=True)[0] for name, part in parts.items()}
-    return {name: value[0].tolist() if torch.is_tensor(value) else value for name, value in found.items()}
+    numbers |= {"p_main": soften(z, tau), "p_aux": soften(z_aux, tau), "p_plain": soften(z, 1.0)}
+    numbers |= {name: torch.autograd.grad(part, z_main, retain_graph=True)[0] for name, part in parts.items()}
+    return {name: value[0].tolist() if torch.is_tensor(value) else value for name, value in numbers.items()}
 
 
 class LossPlayground(Widget):
-    """Logits of main and auxiliary to drag; the terms of the loss and the gradient on each logit follow.
+    """Draggable logits of main and auxiliary; shows the loss terms and the gradient for each logit.
 
     Attributes:
         classes: names of the K classes.
         main_logits: K logits of the main student, in [-limit, limit].
         aux_logits: K logits of the auxiliary, in [-limit, limit].
-        target: number of the true class.
+        target: index of the true class.
         alpha: weight of the cross-entropy, in [0, 1].
         tau: temperature, one of ``taus``.
-        taus: values of the temperature's slider, ascending.
-        limit: the bars reach from ``-limit`` to ``limit``.
-        presets: ``name``, ``main`` and ``aux`` of situations; each sets the true class to the first one.
+        taus: values of the temperature slider, ascending.
+        limit: logits range from ``-limit`` to ``limit``.
+        presets: ``name``, ``main`` and ``aux`` of each case; choosing one makes the first class the true one.
     """
 
     name = "loss-playground"
@@ -99,11 +99,11 @@ class LossPlayground(Widget):
     presets = traitlets.List().tag(sync=True)
 
     def terms(self) -> dict[str, float | list[float]]:
-        """Return :func:`loss_terms` at the present setting; with a kernel, the one that the reader has chosen."""
+        """Return :func:`loss_terms` for the current settings; with a kernel, those that the reader has chosen."""
         return loss_terms(self.main_logits, self.aux_logits, self.target, self.alpha, self.tau)
 
     def figure(self) -> plt.Figure:
-        """Draw logits, softened probabilities and the two parts of the gradient at the present setting."""
+        """Draw logits, softened probabilities and the two parts of the gradient for the current settings."""
         terms = self.terms()
         figure, axes = style.new_figure(1, 3, 10.0, 3.4, sharey=True)
         panels = (
@@ -113,8 +113,11 @@ class LossPlayground(Widget):
                 (("main", terms["p_main"], style.BLUE), ("auxiliary", terms["p_aux"], style.ORANGE)),
             ),
             (
-                "gradient of the loss on main's logits",
-                (("label's part", terms["grad_ce"], style.GREEN), ("auxiliary's part", terms["grad_kd"], style.ORANGE)),
+                "gradient of the loss w.r.t. main's logits",
+                (
+                    ("from the label", terms["grad_ce"], style.GREEN),
+                    ("from the auxiliary", terms["grad_kd"], style.ORANGE),
+                ),
             ),
         )
         rows = np.arange(len(self.classes))
@@ -133,16 +136,16 @@ class LossPlayground(Widget):
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows, with its numbers."""
+        """Describe what :meth:`figure` shows, with its numbers."""
         terms = self.terms()
         top = int(np.argmax(np.abs(terms["grad"])))
         way = "up" if terms["grad"][top] < 0 else "down"
         return (
             f"True class {self.classes[self.target]}, alpha {self.alpha:g}, tau {self.tau:g}: cross-entropy "
             f"{terms['ce']:.3f}, KL divergence {terms['kd']:.3f}, loss {terms['loss']:.3f}. Its gradient is the sum of "
-            f"the label's and the auxiliary's part; a step moves {self.classes[top]} most, {way}: gradient "
-            f"{terms['grad'][top]:+.3f}, of which {terms['grad_ce'][top]:+.3f} by the label and "
-            f"{terms['grad_kd'][top]:+.3f} by the auxiliary."
+            f"a part from the label and a part from the auxiliary. A step changes the logit of {self.classes[top]} "
+            f"most, {way}: the gradient is {terms['grad'][top]:+.3f}, of which {terms['grad_ce'][top]:+.3f} comes from "
+            f"the label and {terms['grad_kd'][top]:+.3f} from the auxiliary."
         )
 
 
@@ -156,26 +159,26 @@ def loss_playground(
     tau: float = 3.0,
     limit: float = LIMIT,
 ) -> LossPlayground:
-    """Return the widget at a first setting.
+    """Return the widget with initial settings.
 
     Args:
         main: K logits of the main student, each in [-limit, limit].
         aux: K logits of the auxiliary, each in [-limit, limit].
         classes: K names, K from 2 to 8.
-        target: number of the true class, ``0 .. K - 1``.
+        target: index of the true class, ``0 .. K - 1``.
         alpha: weight of the cross-entropy, in [0, 1].
         tau: temperature, in [0.5, 20].
-        limit: how far the bars can be dragged, > 0.
+        limit: largest logit that can be dragged to, > 0.
 
     Raises:
-        ValueError: a value is out of its range, or the lists do not match.
+        ValueError: a value is out of range, or the lists differ in length.
     """
     check_alpha(alpha)
     check_tau(tau)
     if not TAUS[0] <= tau <= TAUS[-1]:
         raise ValueError(f"tau={tau!r} is not on the slider; choose a number in [{TAUS[0]:g}, {TAUS[-1]:g}]")
     if not 2 <= len(classes) <= 8:
-        raise ValueError(f"{len(classes)} classes do not fit the picture; name 2 to 8")
+        raise ValueError(f"{len(classes)} classes do not fit the picture; give 2 to 8")
     for name, logits in (("main", main), ("aux", aux)):
         if len(logits) != len(classes):
             raise ValueError(f"{name} has {len(logits)} logits for {len(classes)} classes; give one logit per class")
@@ -186,7 +189,7 @@ def loss_playground(
         raise ValueError(f"target={target!r} is no class; choose a number in 0 .. {len(classes) - 1}")
     fitting = [p for p in PRESETS if len(p["main"]) == len(classes) and max(map(abs, p["main"] + p["aux"])) <= limit]
     return LossPlayground(
-        title="What pulls at the logits of main?",
+        title="What moves main's logits?",
         classes=list(classes),
         main_logits=[float(z) for z in main],
         aux_logits=[float(z) for z in aux],

@@ -1,4 +1,4 @@
-"""How long the auxiliary remembers its own start: beta to the power of n, beside what was measured."""
+"""How long the auxiliary remembers its own start: beta to the power of n, beside measured accuracies."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ...images.sets import set_label
 from ...teachers.pairs import PAIRS
 from .base import Widget, script, stylesheet
 
-# Two runs are points of one sweep only where they agree in these.
+# Two runs belong to one sweep only if they agree in these.
 _SAME = ("dataset", "pair", "fraction", "size", "epochs", "steps", "batch_size", "learning_rate", "split_rule")
 
 _SAME += ("method", "strategy", "rule", "alpha", "tau")
 
-SHOWN = (0.5, 0.9, 0.99)  # in the static figure
+SHOWN = (0.5, 0.9, 0.99)  # values of beta in the static figure
 
 
 def measured_curves(records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Return accuracy over training of main and auxiliary for each beta that has records.
+    """Return the accuracies of main and auxiliary during training, for each beta with records.
 
     Args:
-        records: of runs with an auxiliary, equal in everything but beta and seed.
+        records: records of runs with an auxiliary that differ only in beta and seed.
 
     Returns:
-        One entry per beta, ascending: ``beta``, ``steps`` (optimiser steps at which the test images were measured), and
-        ``main`` and ``aux``, each a list of one list per seed.
+        One entry per beta, ascending: ``beta``, ``steps`` (optimiser steps at which both were evaluated on the test
+        images), and ``main`` and ``aux``, each with one list of accuracies in [0, 1] per seed.
 
     Raises:
-        ValueError: the records differ in more than beta and seed, one has no measured auxiliary, or two of one beta
-            were measured at different steps.
+        ValueError: the records differ in more than beta and seed, one has no evaluated auxiliary, or two with the same
+            beta were evaluated at different steps.
     """
     for key in _SAME:
         values = sorted({str(record.get(key)) for record in records})
@@ -53,7 +53,7 @@ def measured_curves(records: Sequence[Mapping[str, object]]) -> list[dict[str, o
                 "of a method with an auxiliary, such as ours"
             )
         by_beta[float(record["beta"])].append(rows)
-    found = []
+    curves = []
     for beta, runs in sorted(by_beta.items()):
         steps = [row["step"] for row in runs[0]]
         if any([row["step"] for row in rows] != steps for rows in runs):
@@ -61,12 +61,12 @@ def measured_curves(records: Sequence[Mapping[str, object]]) -> list[dict[str, o
         entry = {"beta": beta, "steps": steps}
         for name in ("main", "aux"):
             entry[name] = [[row[f"{name}_accuracy"] for row in rows] for rows in runs]
-        found.append(entry)
-    return found
+        curves.append(entry)
+    return curves
 
 
 def _describe(records: Sequence[Mapping[str, object]]) -> str:
-    """Say in one line what the records are of; they have passed :func:`measured_curves`."""
+    """Return one line on the task of the records; they have passed :func:`measured_curves`."""
     if not records:
         return "no records"
     one = records[0]
@@ -81,13 +81,13 @@ def _describe(records: Sequence[Mapping[str, object]]) -> str:
 
 
 class AuxiliaryMemory(Widget):
-    """The share of its own start that the auxiliary keeps, over optimiser steps, and the accuracy of both students.
+    """The share of its own start that the auxiliary has left over optimiser steps, and the accuracy of both students.
 
     Attributes:
         beta: chosen value, in [0, 1].
         step: chosen optimiser step, at least 0.
-        measured: from :func:`measured_curves`; the widget draws accuracies only where ``beta`` is one of these.
-        source: what the records are of, one line.
+        measured: from :func:`measured_curves`; the widget draws accuracies only for these values of ``beta``.
+        source: one line on the task of the records.
     """
 
     name = "auxiliary-memory"
@@ -109,26 +109,26 @@ class AuxiliaryMemory(Widget):
             raise ValueError(f"step={proposal['value']} is negative; count updates from 0")
         return proposal["value"]
 
-    def _measured_here(self) -> Mapping[str, object] | None:
+    def _measured_at_beta(self) -> Mapping[str, object] | None:
         return next((entry for entry in self.measured if entry["beta"] == self.beta), None)
 
     def figure(self) -> plt.Figure:
-        """Draw the share left for three values of beta, and the measured accuracies at ``beta`` where there are any."""
-        here = self._measured_here()
-        figure, axes = style.new_figure(1, 2 if here else 1, 9.0 if here else 7.0, 3.2, squeeze=False)
+        """Draw the share left for three values of beta, and the measured accuracies at ``beta`` if there are any."""
+        measured = self._measured_at_beta()
+        figure, axes = style.new_figure(1, 2 if measured else 1, 9.0 if measured else 7.0, 3.2, squeeze=False)
         ax, steps = axes[0, 0], np.arange(0, 101)
         for beta, colour, line in zip(SHOWN, style.COLOURS, ("-", "--", ":")):
             ax.plot(steps, beta**steps, line, color=colour, label=f"beta = {beta:g}, half after {half_life(beta):.1f}")
-        title = "What the auxiliary keeps of its own start"
+        title = "Share of its own start that the auxiliary has left"
         ax.set(title=title, xlabel="optimiser steps n", ylabel="share left, beta^n")
         ax.legend()
-        if here:
+        if measured:
             ax = axes[0, 1]
             for name, label, colour, look in (
                 ("main", "main", style.BLUE, "o-"),
                 ("aux", "auxiliary", style.ORANGE, "s--"),
             ):
-                ax.plot(here["steps"], np.mean(here[name], axis=0), look, color=colour, label=label)
+                ax.plot(measured["steps"], np.mean(measured[name], axis=0), look, color=colour, label=label)
             ax.plot(steps, self.beta**steps, ":", color=style.GREY, label="share left")
             ax.set(
                 title=f"Measured at beta = {self.beta:g}", xlabel="optimiser steps", ylabel="test accuracy", ylim=(0, 1)
@@ -137,28 +137,32 @@ class AuxiliaryMemory(Widget):
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
-        halves = ", ".join(f"{half_life(beta):.1f} at beta {beta:g}" for beta in SHOWN)
-        said = (
-            f"Share of its own start that the auxiliary keeps: half is left after this many optimiser steps: {halves}."
+        """Describe what :meth:`figure` shows."""
+        halves = ", ".join(f"{half_life(beta):.1f} steps at beta {beta:g}" for beta in SHOWN)
+        summary = (
+            f"Share of its own start that the auxiliary has left over optimiser steps. It has halved after {halves}."
         )
-        here = self._measured_here()
-        if here is None:
-            return f"{said} No run was made at beta {self.beta:g}."
-        main, aux = (np.mean([row[-1] for row in here[name]]) for name in ("main", "aux"))
-        left = remaining_share(self.beta, here["steps"][0])
+        measured = self._measured_at_beta()
+        if measured is None:
+            return f"{summary} No run was made at beta {self.beta:g}."
+        main, aux = (np.mean([row[-1] for row in measured[name]]) for name in ("main", "aux"))
+        left = remaining_share(self.beta, measured["steps"][0])
         kept = "less than 0.1%" if 0 < left < 0.001 else f"{left:.1%}"
         return (
-            f"{said} Measured at beta {self.beta:g}: main ends at {main:.3f}, the auxiliary at {aux:.3f}; at the first "
-            f"measurement, after {here['steps'][0]} steps, {kept} of the start was left."
+            f"{summary} Measured at beta {self.beta:g}: the final accuracy is {main:.3f} for main and {aux:.3f} for "
+            f"the auxiliary; at the first measurement, after {measured['steps'][0]} steps, {kept} of the start was "
+            "left."
         )
 
 
 def auxiliary_memory(records: Sequence[Mapping[str, object]] | None = None) -> AuxiliaryMemory:
-    """Return the widget on the project's records (the sweep of beta on brain MRI), or on records of your own.
+    """Return the widget with the project's records (the sweep of beta on brain MRI) or with your own.
 
     Args:
-        records: as for :func:`measured_curves`, which also says what is refused; an empty list is allowed.
+        records: as for :func:`measured_curves`; may be empty. ``None`` for the project's records.
+
+    Raises:
+        ValueError: as :func:`measured_curves`.
     """
     if records is None:
         task = {"dataset": "mri", "fraction": 0.05, "pair": "convnext_pocket"}

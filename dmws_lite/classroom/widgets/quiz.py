@@ -1,4 +1,4 @@
-"""Multiple-choice questions that answer at once, on a page without a kernel; the texts are in ``data/quizzes/``."""
+"""Multiple-choice questions with immediate feedback, also without a kernel; the texts are in ``data/quizzes/``."""
 
 from __future__ import annotations
 
@@ -21,58 +21,63 @@ def quiz_names() -> list[str]:
 
 
 def checked(quiz: object, name: str) -> dict[str, object]:
-    """Return a quiz with every option's ``right`` filled in, after a check of its form.
+    """Check the structure of a quiz and return it with ``right`` filled in for every option.
 
     Args:
-        quiz: what the YAML file holds: ``title`` and ``questions``, each with ``question`` and ``options``, each option
-            with ``text``, ``feedback`` and, in exactly one of them, ``right: true``.
-        name: for messages.
+        quiz: content of the YAML file: ``title`` and ``questions``. Each question has ``question`` and ``options``,
+            each option ``text`` and ``feedback``, and exactly one option of a question has ``right: true``.
+        name: name of the quiz, for messages.
 
     Raises:
-        ValueError: something is missing, unknown or empty, or a question has no right option or several.
+        ValueError: an entry is missing, unknown or empty, or a question does not have exactly one right option.
     """
-    found = parts(quiz, f"quiz {name}", {"title": str, "questions": list})
+    content = parts(quiz, f"quiz {name}", {"title": str, "questions": list})
     questions = []
-    for number, each in enumerate(found["questions"], 1):
-        here = f"quiz {name}, question {number}"
-        question = parts(each, here, {"question": str, "options": list})
+    for number, each in enumerate(content["questions"], 1):
+        place = f"quiz {name}, question {number}"
+        question = parts(each, place, {"question": str, "options": list})
         options = []
-        for place, option in enumerate(question["options"], 1):
+        for index, option in enumerate(question["options"], 1):
             allowed = {"text": str, "feedback": str, "right": bool}
-            given = option if not isinstance(option, Mapping) else {"right": False, **option}
-            options.append(parts(given, f"{here}, option {place}", allowed))
+            entry = option if not isinstance(option, Mapping) else {"right": False, **option}
+            options.append(parts(entry, f"{place}, option {index}", allowed))
         n_right = sum(option["right"] for option in options)
         if len(options) < 2 or n_right != 1:
-            raise ValueError(f"{here} has {n_right} right of {len(options)} options; it needs exactly 1, of 2 or more")
+            raise ValueError(f"{place} has {n_right} right of {len(options)} options; give 2 or more, exactly 1 right")
         questions.append({"question": question["question"], "options": options})
-    return {"title": found["title"], "questions": questions}
+    return {"title": content["title"], "questions": questions}
 
 
-def parts(given: object, here: str, kinds: Mapping[str, type]) -> dict[str, object]:
-    """Return a mapping that has exactly the keys of ``kinds``, each of its kind and not empty.
+def parts(entry: object, place: str, kinds: Mapping[str, type]) -> dict[str, object]:
+    """Check that an entry is a mapping with exactly the keys of ``kinds``, and return it.
+
+    Args:
+        entry: part of a quiz.
+        place: its place in the quiz, for messages.
+        kinds: key -> type of its value.
 
     Raises:
-        ValueError: it does not.
+        ValueError: a key is missing or unknown, or a value has the wrong type or is empty.
     """
     names = ", ".join(kinds)
-    if not isinstance(given, Mapping) or set(given) != set(kinds):
-        has = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        raise ValueError(f"{here} needs {names}, and nothing else; it has {has}")
+    if not isinstance(entry, Mapping) or set(entry) != set(kinds):
+        has = ", ".join(map(str, entry)) if isinstance(entry, Mapping) else type(entry).__name__
+        raise ValueError(f"{place} needs {names}, and nothing else; it has {has}")
     for key, kind in kinds.items():
-        value = given[key]
+        value = entry[key]
         if not isinstance(value, kind) or (kind is not bool and not value):
-            raise ValueError(f"{here}: {key} is {value!r}; it needs a {kind.__name__} that is not empty")
-    return dict(given)
+            raise ValueError(f"{place}: {key} is {value!r}; it needs a {kind.__name__} that is not empty")
+    return dict(entry)
 
 
 def read_quiz(name: str) -> dict[str, object]:
     """Read the quiz of a notebook.
 
     Args:
-        name: of its file in ``data/quizzes/`` without suffix, such as ``"02_element_selection"``.
+        name: name of its file in ``data/quizzes/`` without suffix, such as ``"02_element_selection"``.
 
     Raises:
-        ValueError: there is no such quiz, or it has a fault, see :func:`checked`.
+        ValueError: there is no such quiz, or its structure is wrong, see :func:`checked`.
     """
     if name not in quiz_names():
         raise ValueError(f"there is no quiz {name!r}; choose one of {', '.join(quiz_names())}")
@@ -80,21 +85,21 @@ def read_quiz(name: str) -> dict[str, object]:
 
 
 def as_html(text: str) -> str:
-    """Return a text as HTML: escaped, with what stands between backticks as code."""
+    """Return a text as HTML: escaped, with text between backticks as code."""
     return CODE.sub(r"<code>\1</code>", html.escape(text))
 
 
 def verdict(option: Mapping[str, object]) -> str:
-    """Return the word that begins an option's feedback."""
+    """Return the words that begin an option's feedback."""
     return "Right." if option["right"] else "Not right."
 
 
 class Quiz(Widget):
-    """Questions with one right option each; every option says why it is right or wrong.
+    """Questions with one right option each; every option explains why it is right or wrong.
 
     Attributes:
         questions: as :func:`checked` returns them.
-        answers: for each question the option that was checked last, from 0, or -1 for none.
+        answers: for each question the index of the option checked last, from 0, or -1 for none.
     """
 
     name = "quiz"
@@ -104,7 +109,7 @@ class Quiz(Widget):
     answers = traitlets.List().tag(sync=True)
 
     def fallback(self) -> str:
-        """Return the questions as plain HTML: each option unfolds to its feedback, which needs no script."""
+        """Return the questions as plain HTML in which each option expands to its feedback, without JavaScript."""
         items = []
         for each in self.questions:
             options = "".join(
@@ -116,7 +121,7 @@ class Quiz(Widget):
         title = html.escape(self.title)
         return (
             f'<div class="dmws-fallback" data-stands-for="{self.name}"><p><strong>{title}</strong> '
-            f"Unfold an answer to see whether it holds.</p><ol>{''.join(items)}</ol></div>"
+            f"Open an answer to see whether it is right.</p><ol>{''.join(items)}</ol></div>"
         )
 
 
@@ -124,10 +129,10 @@ def quiz(source: str | Mapping[str, Sequence[object]]) -> Quiz:
     """Return a quiz that comes with the project, or one of your own.
 
     Args:
-        source: name as for :func:`read_quiz`, or a mapping as for :func:`checked`.
+        source: a name as for :func:`read_quiz`, or a mapping as for :func:`checked`.
 
     Raises:
         ValueError: see :func:`read_quiz`.
     """
-    found = read_quiz(source) if isinstance(source, str) else checked(source, "of your own")
-    return Quiz(title=found["title"], questions=found["questions"], answers=[-1] * len(found["questions"]))
+    content = read_quiz(source) if isinstance(source, str) else checked(source, "of your own")
+    return Quiz(title=content["title"], questions=content["questions"], answers=[-1] * len(content["questions"]))

@@ -86,7 +86,7 @@ class Settings:
 
 
 @dataclass
-class Run:
+class LiveRun:
     """A run that has ended, or the part of it that was trained before it was stopped.
 
     Attributes:
@@ -122,7 +122,7 @@ class Run:
         return f"{end} in {self.seconds:.1f} s on {self.device}: {self.settings.words()}; {accuracy_words(self)}"
 
 
-def accuracy_words(run: Run) -> str:
+def accuracy_words(run: LiveRun) -> str:
     """Say the last measured accuracies of a run in words."""
     main, aux = run.last("main_accuracy"), run.last("aux_accuracy")
     if main is None:
@@ -194,9 +194,9 @@ class Session:
     def run(
         self,
         settings: Settings,
-        on_row: Callable[[Run], None] | None = None,
+        on_row: Callable[[LiveRun], None] | None = None,
         stop: threading.Event | None = None,
-    ) -> Run:
+    ) -> LiveRun:
         """Train once.
 
         Args:
@@ -210,7 +210,7 @@ class Session:
         started = time.perf_counter()
         data, described = self.data(settings), self.described(settings)
         epochs, batches = described.epochs_for(len(data.train)), math.ceil(len(data.train) / self.batch_size)
-        run = Run(settings, steps=epochs * batches, n_train=len(data.train), n_test=len(data.test))
+        run = LiveRun(settings, steps=epochs * batches, n_train=len(data.train), n_test=len(data.test))
 
         def watch(row: dict) -> bool:
             asked = stop is not None and stop.is_set()
@@ -237,9 +237,9 @@ class Pins:
     """Up to :data:`MAX_PINS` runs, each under a letter that it keeps until it is removed."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, LiveRun] = {}
 
-    def add(self, run: Run) -> str:
+    def add(self, run: LiveRun) -> str:
         """Keep a run and return its letter.
 
         Raises:
@@ -269,11 +269,11 @@ class Pins:
         """Return the letters in use, in order."""
         return sorted(self._runs)
 
-    def items(self) -> list[tuple[str, Run]]:
+    def items(self) -> list[tuple[str, LiveRun]]:
         """Return letters and runs, in order of the letters."""
         return sorted(self._runs.items())
 
 
-def curve(run: Run, columns: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+def curve(run: LiveRun, columns: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
     """Return for each column its points (step, value), where it was measured."""
     return {name: [(row["step"], row[name]) for row in run.rows if row[name] is not None] for name in columns}

@@ -29,7 +29,7 @@ from ...experiments.tables import Cell, Table
 from ...figures import style
 from ...selection.rules import RULES
 from .base import Widget, on_static_page, picture, script, stylesheet
-from .session import COMPARED, PIN_NAMES, PinError, Pins, Run, Session, Settings, accuracy_words, curve
+from .session import COMPARED, PIN_NAMES, LiveRun, PinError, Pins, Session, Settings, accuracy_words, curve
 
 NOTEBOOK = "04_ema_skd_training.ipynb"
 
@@ -70,7 +70,7 @@ class LiveChart(Widget):
     Attributes:
         run: ``{}``, or ``steps`` of a whole run and for each of :data:`COLUMNS` its points ``[step, value]``.
         pinned: for each pinned run ``name``, ``words`` and the same points.
-        told: one sentence on what happens, read out by screen readers.
+        status: one sentence on what happens, read out by screen readers.
     """
 
     name = "training-playground"
@@ -78,7 +78,7 @@ class LiveChart(Widget):
     _css = stylesheet("training")
     run = traitlets.Dict().tag(sync=True)
     pinned = traitlets.List().tag(sync=True)
-    told = traitlets.Unicode("").tag(sync=True)
+    status = traitlets.Unicode("").tag(sync=True)
 
     def lines(self) -> list[tuple[str, Mapping[str, list]]]:
         """Return the pinned runs under their letters; where none is pinned, the last run."""
@@ -116,12 +116,12 @@ class LiveChart(Widget):
         return f"Loss and accuracy over optimiser steps. Accuracy at the end: {'; '.join(found)}."
 
 
-def points_of(run: Run) -> dict[str, object]:
+def points_of(run: LiveRun) -> dict[str, object]:
     """Return a run as :class:`LiveChart` takes it."""
     return {"steps": run.steps, **curve(run, COLUMNS)}
 
 
-def table(runs: Sequence[tuple[str, Run]]) -> str:
+def table(runs: Sequence[tuple[str, LiveRun]]) -> str:
     """Return pinned runs as an HTML table: settings, final accuracies, seconds."""
     if not runs:
         return ""
@@ -132,7 +132,7 @@ def table(runs: Sequence[tuple[str, Run]]) -> str:
     return Table(title, header, rows).to_html("table dmws-runs")
 
 
-def cells(run: Run) -> list[str]:
+def cells(run: LiveRun) -> list[str]:
     """Return the cells of a run's row in :func:`table`, without its name."""
     chosen, none = run.settings, "–"
     shared = [f"{value:g}" if chosen.dual else none for value in (chosen.alpha, chosen.beta, chosen.tau)]
@@ -189,14 +189,14 @@ class TrainingPlayground:
     def __init__(self, session: Session | None = None, settings: Settings | None = None) -> None:
         self.session = session or Session()
         self.pins = Pins()
-        self.run: Run | None = None
+        self.run: LiveRun | None = None
         self.error: BaseException | None = None
         self._running = False
         self._stop = threading.Event()
         self._shown = 0.0
         self._future: Future | None = None
         self._worker = ThreadPoolExecutor(1, "training-playground")
-        self.chart = LiveChart(title="Training playground", told=EXPECTED)
+        self.chart = LiveChart(title="Training playground", status=EXPECTED)
         self.controls = make_controls(settings or Settings())
         self.train_button = ipw.Button(description="Train", button_style="primary", tooltip="train with these values")
         self.stop_button = ipw.Button(description="Stop", disabled=True, tooltip="end the run after this epoch")
@@ -256,16 +256,16 @@ class TrainingPlayground:
         self.error_box.value = ""
         self._stop = threading.Event()
         self._set_running(True)
-        self.chart.told = f"Training {settings.words()}. Preparing images and students."
+        self.chart.status = f"Training {settings.words()}. Preparing images and students."
         self._future = self._worker.submit(self._work, settings, self._stop)
 
     def stop(self) -> None:
         """Ask the run to end after its present epoch; what it has learned so far is kept and shown."""
         self._stop.set()
         if self._running:
-            self.chart.told = "Stopping after this epoch."
+            self.chart.status = "Stopping after this epoch."
 
-    def wait(self) -> Run | None:
+    def wait(self) -> LiveRun | None:
         """Wait until the run has ended and return it.
 
         Raises:
@@ -291,7 +291,7 @@ class TrainingPlayground:
         if self.run is None or self._running:
             raise PinError("there is no finished run to pin; press Train and wait for its end")
         name = self.pins.add(self.run)
-        self.chart.told = f"Pinned as run {name}: {self.run.settings.words()}."
+        self.chart.status = f"Pinned as run {name}: {self.run.settings.words()}."
         self._show_pins()
         return name
 
@@ -302,7 +302,7 @@ class TrainingPlayground:
             PinError: nothing is pinned under this letter.
         """
         self.pins.remove(name)
-        self.chart.told = f"Run {name} is no longer pinned."
+        self.chart.status = f"Run {name} is no longer pinned."
         self._show_pins()
 
     # -- showing ------------------------------------------------------------------------------------------------------
@@ -320,11 +320,11 @@ class TrainingPlayground:
             f"the page was built.</p>{picture(self.chart.figure(), self.chart.alt())}{table(self.pins.items())}"
         )
 
-    def _show_run(self, run: Run, told: str = "") -> None:
+    def _show_run(self, run: LiveRun, status: str = "") -> None:
         self._shown = time.monotonic()
         self.chart.run = points_of(run)
-        if told:
-            self.chart.told = told
+        if status:
+            self.chart.status = status
 
     def _show_pins(self) -> None:
         self.chart.pinned = [
@@ -359,7 +359,7 @@ class TrainingPlayground:
         except BaseException as error:  # also an interrupt: the box says so, and it goes on
             self.error = self.error or error
             self.error_box.value = error_box(error)
-            self.chart.told = "This did not work; the message stands above the curves."
+            self.chart.status = "This did not work; the message stands above the curves."
             raise
 
     def _pin_or_say_why_not(self) -> None:
@@ -367,7 +367,7 @@ class TrainingPlayground:
         try:
             self.pin()
         except PinError as reason:
-            self.chart.told = f"Not pinned: {reason}."
+            self.chart.status = f"Not pinned: {reason}."
 
     def _method_changed(self, _: object = None) -> None:
         with self._shown_and_raised():
@@ -384,7 +384,7 @@ class TrainingPlayground:
         finally:
             self._set_running(False)
 
-    def _row(self, run: Run) -> None:
+    def _row(self, run: LiveRun) -> None:
         """Show an epoch, unless the last one was shown just now; the end is always shown."""
         if time.monotonic() - self._shown >= SECONDS_BETWEEN_UPDATES:
             measured = run.rows[-1]["main_accuracy"] is not None  # in words only then: a sentence per epoch is noise

@@ -18,7 +18,7 @@ import torch
 from tqdm.auto import tqdm
 
 from . import ct, mri, xray
-from ._field import Grid
+from ._field import PixelGrid
 
 PHANTOM_CLASSES: dict[str, tuple[str, ...]] = {"xray": xray.CLASSES, "ct": ct.CLASSES, "mri": mri.CLASSES}
 
@@ -86,7 +86,7 @@ def make_phantoms(
         (torch.Size([3, 32, 32]), [0, 1, 2], ('cap-like', 'covid-like', 'normal'))
     """
     _check(kind, n, size, seed)
-    draw, grid = _DRAW[kind], Grid(int(size))
+    draw, grid = _DRAW[kind], PixelGrid(int(size))
     labels = _labels(kind, int(n), int(seed))
     pixels = np.empty((n, size, size), np.uint8)
     for i in tqdm(range(int(n)), desc=f"{kind} phantoms", unit="image", disable=not progress):

@@ -15,7 +15,7 @@ Array = np.ndarray
 
 
 @dataclass
-class Grid:
+class PixelGrid:
     """Square pixel grid with coordinates in [-1, 1] (x to the right, y down) and cached interpolation kernels.
 
     Args:
@@ -99,7 +99,7 @@ class Pose:
         waves = (bend * u[4], 2.2 + u[5], 3 * u[6], bend * u[7], 2.2 + u[8], 3 * u[9])
         return cls(scale * (1 + zoom * u[0]), np.deg2rad(degrees) * u[1], (shift * u[2], shift * u[3]), waves)
 
-    def anatomy(self, grid: Grid) -> tuple[Array, Array]:
+    def anatomy(self, grid: PixelGrid) -> tuple[Array, Array]:
         """Anatomical coordinates (cm) of every pixel, two float32 arrays (size, size)."""
         a, b, c, d, e, f = self.waves
         x = grid.axis[None, :] + np.float32(a) * np.sin(np.float32(b) * grid.axis[:, None] + np.float32(c))
@@ -169,7 +169,7 @@ def blob(x: Array, y: Array, centre, radii, angle: float, ragged: Array, softnes
     return smoothstep((1 - q + ragged) / softness + 0.5)
 
 
-def tubes(grid: Grid, pose: Pose, x: Array, y: Array, z: Array, radius: Array, hollow: float) -> Array:
+def tubes(grid: PixelGrid, pose: Pose, x: Array, y: Array, z: Array, radius: Array, hollow: float) -> Array:
     """Line integral (cm of bone) through curved tubes seen along z.
 
     The chord through a tube of radius r with a marrow of radius 0.75 r, at relative offset v, is
@@ -228,7 +228,7 @@ def tree(
     return tuple(np.concatenate(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
 
 
-def draw_tree(grid: Grid, pose: Pose, points: tuple[Array, Array, Array, Array], split: float) -> Array:
+def draw_tree(grid: PixelGrid, pose: Pose, points: tuple[Array, Array, Array, Array], split: float) -> Array:
     """Line integral (cm) through the tubes of :func:`tree`; those with a radius above ``split`` (cm) are blurred more.
 
     A round vessel has the cross-section pi r^2, so its integral over the width is pi r^2 whatever its profile.

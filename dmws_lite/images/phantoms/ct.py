@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._field import Array, Grid, Pose, blend, blob, capsule, draw_tree, ellipse, inside, smoothstep, tree
+from ._field import Array, PixelGrid, Pose, blend, blob, capsule, draw_tree, ellipse, inside, smoothstep, tree
 
 CLASSES = ("cap-like", "covid-like", "normal")
 
@@ -108,7 +108,7 @@ def _wall_point(side: float, angle: float, depth: float, radii: tuple[float, flo
     return dx * (r - depth), dy * (r - depth)
 
 
-def ct(grid: Grid, label: int, rng: np.random.Generator) -> Array:
+def ct(grid: PixelGrid, label: int, rng: np.random.Generator) -> Array:
     """One simulated lung CT slice of a phantom, values 0..1, float32 (size, size).
 
     Args:
@@ -193,7 +193,7 @@ def ct(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     return (np.clip((hu - centre) / width + 0.5, 0, 1) * gain).astype(np.float32)
 
 
-def _lesions(grid: Grid, pose: Pose, rng: np.random.Generator, name: str, x: Array, y: Array, radii, power: float):
+def _lesions(grid: PixelGrid, pose: Pose, rng: np.random.Generator, name: str, x: Array, y: Array, radii, power: float):
     """Share of lung filled by disease (0..1) and by air bronchograms (0..1)."""
     ragged, fine = 0.32 * grid.noise(rng, 9), grid.noise(rng, 24)
     strength = np.exp(rng.normal(-0.05, 0.30))
@@ -224,7 +224,7 @@ def _lesions(grid: Grid, pose: Pose, rng: np.random.Generator, name: str, x: Arr
     return total * strength, airtree
 
 
-def _harmless(grid: Grid, rng: np.random.Generator, x: Array, y: Array, radii, power: float, wall: Array) -> Array:
+def _harmless(grid: PixelGrid, rng: np.random.Generator, x: Array, y: Array, radii, power: float, wall: Array) -> Array:
     """Findings without meaning for the class: nodules, scars, fissures, thick pleura, a little dependent collapse."""
     total = np.zeros_like(x)
     ragged = 0.3 * grid.noise(rng, 9)

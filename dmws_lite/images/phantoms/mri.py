@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._field import Array, Grid, Pose, blob, capsule, ellipse, inside, smoothstep
+from ._field import Array, PixelGrid, Pose, blob, capsule, ellipse, inside, smoothstep
 
 CLASSES = ("glioma-like", "meningioma-like", "notumor", "pituitary-like")
 
@@ -38,7 +38,9 @@ def _mix(image: Array, value: Array | float, share: Array) -> Array:
     return image + (value - image) * share
 
 
-def _cortex(grid: Grid, rng: np.random.Generator, x: Array, y: Array, depth: Array, signal: dict, edge: float) -> Array:
+def _cortex(
+    grid: PixelGrid, rng: np.random.Generator, x: Array, y: Array, depth: Array, signal: dict, edge: float
+) -> Array:
     """Brain tissue: a folded ribbon of grey matter around white matter.
 
     The zero lines of a band-passed random field make a maze like the folds of the cortex; grey matter lies along
@@ -71,7 +73,7 @@ def _ventricles(x: Array, y: Array, rng: np.random.Generator, level: float) -> A
 
 
 def _low_slice(
-    grid: Grid,
+    grid: PixelGrid,
     x: Array,
     y: Array,
     rng: np.random.Generator,
@@ -121,7 +123,7 @@ def _low_slice(
     return image, (0.0, front + 0.55)
 
 
-def mri(grid: Grid, label: int, rng: np.random.Generator) -> Array:
+def mri(grid: PixelGrid, label: int, rng: np.random.Generator) -> Array:
     """One simulated brain MRI slice of a phantom, values 0..1, float32 (size, size).
 
     Args:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._field import Array, Grid, Pose, blob, capsule, chord, draw_tree, ellipse, inside, smoothstep, tree, tubes
+from ._field import Array, PixelGrid, Pose, blob, capsule, chord, draw_tree, ellipse, inside, smoothstep, tree, tubes
 
 CLASSES = ("covid-like", "lung-opacity", "normal", "viral-pneumonia-like")
 
@@ -55,7 +55,7 @@ def _lungs(x: Array, y: Array, rng: np.random.Generator) -> dict[str, object]:
     return {"air": total, "height": relative, "across": across, "apex": apex, "base": base, "width": width}
 
 
-def _ribs(grid: Grid, pose: Pose, rng: np.random.Generator, apex: float, width: float) -> Array:
+def _ribs(grid: PixelGrid, pose: Pose, rng: np.random.Generator, apex: float, width: float) -> Array:
     """Cortical and spongy bone of ten pairs of ribs and of both clavicles, as line integral of extra mu."""
     pairs, points = 10, 100 * grid.fine
     k = np.arange(pairs, dtype=float)
@@ -96,7 +96,7 @@ def _bones(x: Array, y: Array, rng: np.random.Generator, edge: float) -> Array:
     return total
 
 
-def _devices(grid: Grid, pose: Pose, x: Array, y: Array, rng: np.random.Generator, edge: float) -> Array:
+def _devices(grid: PixelGrid, pose: Pose, x: Array, y: Array, rng: np.random.Generator, edge: float) -> Array:
     """Harmless extras in every class: electrodes with leads, a pacemaker or port, a feeding tube."""
     total = np.zeros_like(x)
     chance = rng.uniform(size=3)
@@ -124,7 +124,7 @@ def _devices(grid: Grid, pose: Pose, x: Array, y: Array, rng: np.random.Generato
 
 
 def _lesions(
-    grid: Grid, rng: np.random.Generator, label: int, x: Array, y: Array, lungs: dict[str, object], air: Array
+    grid: PixelGrid, rng: np.random.Generator, label: int, x: Array, y: Array, lungs: dict[str, object], air: Array
 ) -> Array:
     """Line integral of the extra attenuation of the disease patterns, and of harmless findings in every class."""
     name = CLASSES[label]
@@ -182,7 +182,7 @@ def _lesions(
     return total * thickness
 
 
-def xray(grid: Grid, label: int, rng: np.random.Generator) -> Array:
+def xray(grid: PixelGrid, label: int, rng: np.random.Generator) -> Array:
     """One simulated chest X-ray of a phantom, values 0..1, float32 (size, size).
 
     Args:
@@ -266,7 +266,7 @@ def xray(grid: Grid, label: int, rng: np.random.Generator) -> Array:
     return picture.astype(np.float32)
 
 
-def _letter(grid: Grid, where: Array) -> Array:
+def _letter(grid: PixelGrid, where: Array) -> Array:
     """Side marker: the letter L at the upper right or R at the upper left, as lead letters lie on the cassette."""
     left = where[0] < 0
     x = grid.axis[None, :] - (-0.86 if left else 0.80) - 0.05 * where[1]

@@ -188,7 +188,7 @@ function render({ model, el }) {
     one.node = h("div", { class: "abl-compare" }, h("span", { class: "abl-what" }, title), one.numbers, one.why);
     return [who, one];
   }));
-  const told = h("p", { class: "dmws-quiet", "aria-live": "polite", "data-name": "told" });
+  const sentence = h("p", { class: "dmws-quiet", "aria-live": "polite", "data-name": "summary" });
 
   const compare = (who, variant, other) => {
     const row = rows[who];
@@ -266,9 +266,9 @@ function render({ model, el }) {
   const methodRows = () => {
     const chosen = lookup(at), found = [];
     for (const way of Object.keys(ways)) {
-      const mine = task.variants.filter((variant) => variant.way === way);
-      const usual = mine.find((variant) => fits(variant, { ...task.paper, way }));
-      found.push(...(usual ? [usual] : mine.slice(0, 1)));
+      const measured = task.variants.filter((variant) => variant.way === way);
+      const usual = measured.find((variant) => fits(variant, { ...task.paper, way }));
+      found.push(...(usual ? [usual] : measured.slice(0, 1)));
       if (chosen && chosen.way === way && !found.includes(chosen)) found.push(chosen);
     }
     return found;
@@ -309,9 +309,9 @@ function render({ model, el }) {
   /** What is drawn over the labelled share: label, style and the variant of each task, or undefined. */
   const fractionLines = () => {
     const all = friends(), found = [];
-    const add = (label, way, pick, said = "") => {
+    const add = (label, way, pick, note = "") => {
       const variants = all.map(pick);
-      if (variants.some(Boolean) && !found.some((one) => one.variants.every((v, i) => v === variants[i]))) found.push({ label, said, style: ways[way], variants });
+      if (variants.some(Boolean) && !found.some((one) => one.variants.every((v, i) => v === variants[i]))) found.push({ label, note, style: ways[way], variants });
     };
     add(`chosen: ${tell(at)}`, at.way, (t) => lookup(at, t), "chosen");
     add("the paper’s choice", "ours", paperOf, "paper");
@@ -330,14 +330,14 @@ function render({ model, el }) {
       { ...range, label: "test accuracy" }, { left: 52, right: 12, top: 12, bottom: 58 });
     all.forEach((t, i) => svg.append(s("text", { class: "dmws-tick", x: a.px(i), y: a.y0 + 30, "text-anchor": "middle" },
       t.steps ? `${t.steps} steps` : `${t.epochs} epochs`)));
-    const mine = all.indexOf(task), wide = (a.x1 - a.x0) / all.length;
-    svg.append(s("rect", { class: "abl-here", x: a.px(mine) - wide * 0.46, width: wide * 0.92, y: a.y1, height: a.y0 - a.y1 }));
+    const measured = all.indexOf(task), wide = (a.x1 - a.x0) / all.length;
+    svg.append(s("rect", { class: "abl-here", x: a.px(measured) - wide * 0.46, width: wide * 0.92, y: a.y1, height: a.y0 - a.y1 }));
     lines.forEach((one, k) => {
       const shift = lines.length > 1 ? (k / (lines.length - 1) - 0.5) * Math.min(wide * 0.7, 40 * (lines.length - 1)) : 0;
       const points = one.variants.map((variant, i) => variant && { variant, x: a.px(i) + shift, summary: summaryOf(variant) }).filter(Boolean);
       svg.append(s("path", { class: "abl-guide abl-ink", style: `--ink:${one.style.colour}`, d: path(points.map((p) => [p.x, a.py(p.summary.mean)])) }));
-      if (one.said) one.variants.forEach((variant, i) => variant || svg.append(s("text", { class: "dmws-tick", "text-anchor": "middle",
-        "data-mark": "missing", transform: `translate(${a.px(i) + shift + 4} ${(a.y0 + a.y1) / 2}) rotate(-90)` }, `${one.said}: not measured`)));
+      if (one.note) one.variants.forEach((variant, i) => variant || svg.append(s("text", { class: "dmws-tick", "text-anchor": "middle",
+        "data-mark": "missing", transform: `translate(${a.px(i) + shift + 4} ${(a.y0 + a.y1) / 2}) rotate(-90)` }, `${one.note}: not measured`)));
       for (const p of points) column(svg, { x: p.x, py: a.py, values: valuesOf(p.variant), summary: p.summary, style: one.style, strong: k === 0, attributes: { "data-share": p.variant.key, "data-number": p.summary.mean } });
     });
   });
@@ -417,7 +417,7 @@ function render({ model, el }) {
     const cm1Words = compare("cm1", variant, cm1Of());
     const paperWords = compare("paper", variant, paperOf());
     const point = summary ? `mean accuracy ${summary.mean.toFixed(3)} over ${summary.n} seed${summary.n === 1 ? "" : "s"}` : "not measured";
-    told.textContent = `${tell(at)}: ${point}. ${variant ? `${cm1Words} ${paperWords}` : `Nearest measured: ${tell(nearest()[0])}.`}`;
+    sentence.textContent = `${tell(at)}: ${point}. ${variant ? `${cm1Words} ${paperWords}` : `Nearest measured: ${tell(nearest()[0])}.`}`;
     for (const part of PARTS) {
       const found = line(part);
       sensitivity[part].name(!uses(at, part) ? `${part} does not count for ${ways[at.way].label}.`
@@ -444,7 +444,7 @@ function render({ model, el }) {
       h("span", { class: "dmws-key" }, h("span", { class: "abl-tick abl-sample" }), "not measured")),
     h("div", { class: "dmws-row" }, toPaper, toCm1),
     h("div", { class: "abl-result" }, headline, result, none, nearBox, rows.cm1.node, rows.paper.node, about),
-    told,
+    sentence,
     h("div", { class: "abl-head" }, "One number at a time, the others as chosen"),
     chartKey,
     h("div", { class: "abl-charts" }, PARTS.map((part) => sensitivity[part].node)),

@@ -16,7 +16,7 @@ function render({ model, el }) {
   let beta = model.get("beta"), step = model.get("step");
   // The start values come from Python; where they lie between the slider's steps, the slider gets one more.
   const betas = ordered([...BETAS, ...measured.map((m) => m.beta), beta]), steps = ordered([...STEPS, step]);
-  const told = h("p", { class: "dmws-memory-words", "aria-live": "polite" });
+  const summary = h("p", { class: "dmws-memory-words", "aria-live": "polite" });
   const numbers = { share: number("share", 4), half: number("half-life", 1), rare: number("one-percent", 1), main: number("main-end", 3), aux: number("aux-end", 3), first: number("share-first", 4) };
   for (const one of Object.values(numbers)) one.node.setAttribute("aria-live", "off"); // the sentence is read out, not each number
   const found = () => measured.find((m) => m.beta === beta);
@@ -79,13 +79,13 @@ function render({ model, el }) {
     runs.hidden = !here;
     const kept = beta === 1 ? "At beta 1 the auxiliary is never updated: all of its own start is left."
       : beta === 0 ? "At beta 0 main is copied over the auxiliary at every step: nothing of its own start is left after the first."
-        : `At beta ${beta}, ${inPercent(remaining(beta, step))} of its own start is left after ${step} steps; half is gone after ${half.toFixed(1)}.`;
-    const known = measured.length ? `measured are ${measured.map((m) => m.beta).join(", ")}` : "there are no records";
+        : `At beta ${beta}, ${inPercent(remaining(beta, step))} of its own start is left after ${step} steps; it has halved after ${half.toFixed(1)} steps.`;
+    const known = measured.length ? `measured values: ${measured.map((m) => m.beta).join(", ")}` : "there are no records";
     const runWords = here
-      ? `Measured (${here.main.length} ${here.main.length === 1 ? "seed" : "seeds"}): at the end main ${end("main").toFixed(3)}, auxiliary ${end("aux").toFixed(3)}. At the first measurement, after ${here.steps[0]} steps, ${inPercent(remaining(beta, here.steps[0]))} of the start was left.`
+      ? `Measured (${here.main.length} ${here.main.length === 1 ? "seed" : "seeds"}): final accuracy of main ${end("main").toFixed(3)}, of the auxiliary ${end("aux").toFixed(3)}. At the first measurement, after ${here.steps[0]} steps, ${inPercent(remaining(beta, here.steps[0]))} of the start was left.`
       : `No run was made at beta ${beta}; ${known}.`;
-    told.textContent = `${kept} ${runWords}`;
-    curve.name(`Share of its own start that the auxiliary keeps, over optimiser steps. ${kept}`);
+    summary.textContent = `${kept} ${runWords}`;
+    curve.name(`Share of its own start that the auxiliary has left, over optimiser steps. ${kept}`);
     chart.name(`Test accuracy of main and auxiliary over optimiser steps. ${runWords}`);
     jumps.forEach((node, i) => node.setAttribute("aria-pressed", String(measured[i].beta === beta)));
     curve.redraw();
@@ -108,7 +108,7 @@ function render({ model, el }) {
       panel("Arithmetic: what is left of the start", curve.node),
       panel("Measured: accuracy while it fades", chart.node,
         h("div", { class: "dmws-facts" }, key("main", "dmws-memory-main"), key("auxiliary", "dmws-memory-aux"), key("share left", "dmws-memory-share")))),
-    runs, told, h("p", { class: "dmws-quiet" }, `Records: ${model.get("source")}. Dots are single seeds, lines their mean.`));
+    runs, summary, h("p", { class: "dmws-quiet" }, `Records: ${model.get("source")}. Dots are single seeds, lines their mean.`));
   update();
   return () => { curve.stop(); chart.stop(); };
 }

@@ -1,4 +1,4 @@
-// Quiz: radio buttons, a button that checks, and what is said about the chosen option.
+// Quiz: radio buttons, a button that checks, and feedback on the chosen option.
 
 /** Text with what stands between backticks as code. */
 const rich = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, part) : part));
@@ -6,7 +6,7 @@ const rich = (text) => text.split("`").map((part, i) => (i % 2 ? h("code", {}, p
 /** One question: a form, so that Enter checks. Arrow keys only move the choice, they do not answer. */
 function question({ number: n, asked, chosen, oncheck }) {
   const group = newId("question");
-  const said = h("div", { class: "dmws-feedback", role: "status", "data-name": `feedback-${n}` });
+  const feedback = h("div", { class: "dmws-feedback", role: "status", "data-name": `feedback-${n}` });
   const button = h("button", { type: "submit", "data-name": `check-${n}` }, "Check");
   const rows = asked.options.map((option, i) => {
     const input = h("input", { type: "radio", name: group, value: i, "data-name": `option-${n}-${i + 1}`, checked: i === chosen });
@@ -15,33 +15,33 @@ function question({ number: n, asked, chosen, oncheck }) {
   });
   const clear = () => {
     rows.forEach(({ mark, node }) => { mark.textContent = ""; delete node.dataset.state; });
-    said.replaceChildren();
-    delete said.dataset.state;
+    feedback.replaceChildren();
+    delete feedback.dataset.state;
   };
   const tell = (i) => {
     const option = asked.options[i];
     clear();
     rows[i].mark.textContent = option.right ? "✓" : "✗";
-    rows[i].node.dataset.state = said.dataset.state = option.right ? "right" : "wrong";
-    said.replaceChildren(h("strong", {}, option.right ? "Right. " : "Not right. "), ...rich(option.feedback));
+    rows[i].node.dataset.state = feedback.dataset.state = option.right ? "right" : "wrong";
+    feedback.replaceChildren(h("strong", {}, option.right ? "Right. " : "Not right. "), ...rich(option.feedback));
   };
   const submit = (event) => {
     event.preventDefault();
     const i = rows.findIndex(({ input }) => input.checked);
     if (i < 0) {
-      said.replaceChildren("Choose an answer first.");
+      feedback.replaceChildren("Choose an answer first.");
       return;
     }
     tell(i);
     oncheck(i);
   };
-  rows.forEach(({ input }) => input.addEventListener("change", clear)); // what was said was about another answer
+  rows.forEach(({ input }) => input.addEventListener("change", clear)); // the feedback was on another answer
   if (chosen >= 0) tell(chosen);
   return h("form", { class: "dmws-question", onsubmit: submit },
     h("fieldset", {},
       h("legend", {}, h("span", { class: "dmws-quiet" }, `${n}. `), rich(asked.question)),
       rows.map(({ node }) => node)),
-    h("div", { class: "dmws-answer" }, button, said));
+    h("div", { class: "dmws-answer" }, button, feedback));
 }
 
 function render({ model, el }) {

@@ -221,7 +221,7 @@ function render({ model, el }) {
 
   // -- the cursor -----------------------------------------------------------------------------------------------------
 
-  const told = h("p", { class: "dmws-selection-cell", "data-name": "cell" });
+  const cellWords = h("p", { class: "dmws-selection-cell", "data-name": "cell" });
   const value = number("value", 3);
   function read() {
     const { hidden, other } = axesOf(cursor.layer), letter = "AB"[cursor.layer];
@@ -243,13 +243,13 @@ function render({ model, el }) {
       const verdict = partner === cursor.hidden ? "the same channel" : `channel ${partner}: another one`;
       return `In ${WHO[part]}, hidden channel ${cursor.hidden} ${does} ${i} of layer ${"BA"[cursor.layer]}, ${verdict}.`;
     }).filter(Boolean);
-    told.replaceChildren(`Layer ${letter}, row ${row} (${rowKind}, ${teachers(rows, row)}), column ${column} (${columnKind}, ${teachers(columns, column)}): weight `,
+    cellWords.replaceChildren(`Layer ${letter}, row ${row} (${rowKind}, ${teachers(rows, row)}), column ${column} (${columnKind}, ${teachers(columns, column)}): weight `,
       value.node, `; ${taken.join("; ") || "neither student takes it"}. ${wired.join(" ")}`);
-    Object.assign(told.dataset, { layer: letter, row, column, takers: takers(cursor, PARTS) });
+    Object.assign(cellWords.dataset, { layer: letter, row, column, takers: takers(cursor, PARTS) });
   }
   const go = (next, aloud) => {
     Object.assign(cursor, next);
-    told.setAttribute("aria-live", aloud ? "polite" : "off");
+    cellWords.setAttribute("aria-live", aloud ? "polite" : "off");
     mark();
     read();
   };
@@ -351,7 +351,7 @@ function render({ model, el }) {
     field,
     h("div", { class: "dmws-facts" }, key("main", "main"), key("auxiliary (dashed wires)", "aux"), key("both", "both"), key("neither", "none"),
       key("broken wire", "broken"), h("span", { class: "dmws-quiet" }, "stronger colour: larger absolute weight")),
-    told, table, h("p", {}, "Teacher heads that one head of main is filled from, on average: ", mixed.node), note,
+    cellWords, table, h("p", {}, "Teacher heads that one head of main is filled from, on average: ", mixed.node), note,
     h("p", { class: "dmws-quiet" }, `Real weights: layer A is ${data.names[0]}, layer B ${data.names[1]}. Evenly spaced channels are shown and cut as if there were no others (`,
       [ofAxis("hidden", A_ROWS), ofAxis("input", A_COLUMNS), ofAxis("output", B_ROWS)].join("; "),
       `). Heads are attention's; here the hidden channels are read as ${n / data.head} heads of ${data.head}, as between the value and output matrices of attention.`));

@@ -18,7 +18,7 @@ const lastOf = (points) => (points && points.length ? points[points.length - 1][
 
 function render({ model, el }) {
   const shown = { main: number("main-accuracy"), aux: number("aux-accuracy"), step: number("step", 0), left: number("remaining", 4) };
-  const told = h("p", { class: "dmws-quiet", "aria-live": "polite", "data-name": "told" });
+  const status = h("p", { class: "dmws-quiet", "aria-live": "polite", "data-name": "status" });
   const steps = (run) => ({ min: 0, max: run.steps || 80, label: "optimiser steps" });
   const share = { min: 0, max: 1, label: "test accuracy" };
 
@@ -74,9 +74,9 @@ function render({ model, el }) {
     loss.redraw();
     if (pinned.length) pins.redraw();
   };
-  const tell = () => { told.textContent = model.get("told"); };
+  const tell = () => { status.textContent = model.get("status"); };
 
-  frame(el, "training-playground", model.get("title"), told,
+  frame(el, "training-playground", model.get("title"), status,
     h("div", { class: "dmws-facts" },
       h("span", {}, "step ", shown.step.node),
       h("span", {}, "accuracy of main ", shown.main.node),
@@ -87,13 +87,13 @@ function render({ model, el }) {
     h("div", { class: "dmws-pair" }, accuracy.node, loss.node), compared);
   model.on("change:run", update);
   model.on("change:pinned", update);
-  model.on("change:told", tell);
+  model.on("change:status", tell);
   tell();
   update();
   return () => {
     model.off("change:run", update);
     model.off("change:pinned", update);
-    model.off("change:told", tell);
+    model.off("change:status", tell);
     for (const each of [accuracy, loss, pins]) each.stop();
   };
 }
