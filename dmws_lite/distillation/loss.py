@@ -63,13 +63,20 @@ def softened_kl(logits: Tensor, teacher_logits: Tensor, tau: float) -> Tensor:
     Raises:
         ValueError: tau out of range.
     """
-    soft_targets = soften(teacher_logits.detach(), tau)
-    # "batchmean" is the sum over classes of equation 3; "mean" would divide by the number of classes as well.
-    return F.kl_div(F.log_softmax(logits.float() / tau, dim=1), soft_targets, reduction="batchmean")
+    check_tau(tau)
+    log_p, log_q = (F.log_softmax(z.float() / tau, dim=1) for z in (logits, teacher_logits.detach()))
+    # The sum over classes of equation 3. (F.kl_div needs reduction="batchmean" for it: "mean" divides by the number of
+    # classes as well. It cannot be stacked, see dmws_lite.training.stack.)
+    return (log_q.exp() * (log_q - log_p)).sum(1).mean()
 
 
 def skd_loss(
-    main_logits: Tensor, aux_logits: Tensor, targets: Tensor, alpha: float = 0.6, tau: float = 3.0
+    main_logits: Tensor,
+    aux_logits: Tensor,
+    targets: Tensor,
+    alpha: float = 0.6,
+    tau: float = 3.0,
+    power: float = 2.0,
 ) -> dict[str, Tensor]:
     r"""Compute the loss of the main student, equation 5 of the paper.
 
@@ -86,6 +93,7 @@ def skd_loss(
         targets: ``(N,)`` class numbers, ``int64`` in ``0 .. K - 1``.
         alpha: weight of the cross-entropy, in [0, 1].
         tau: temperature, in (0, 100].
+        power: of tau in the factor of the KL divergence; the paper's is 2.
 
     Returns:
         ``{"loss", "ce", "kd"}``: the total, the cross-entropy and the KL divergence (without ``tau**2``).
@@ -108,4 +116,4 @@ def skd_loss(
         )
     ce = F.cross_entropy(main_logits.float(), targets)
     kd = softened_kl(main_logits, aux_logits, tau)
-    return {"loss": alpha * ce + (1 - alpha) * tau**2 * kd, "ce": ce, "kd": kd}
+    return {"loss": alpha * ce + (1 - alpha) * tau**power * kd, "ce": ce, "kd": kd}

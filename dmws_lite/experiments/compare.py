@@ -5,6 +5,7 @@ Nothing here trains: every number comes from records, one per seed.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from scipy import stats
 from ..distillation.strategies import STRATEGIES, strategy_options
 from ..teachers.pairs import PAIRS
 from .methods import METHODS
+from .run import LATER_SETTINGS
 from .statistics import Summary, paired_difference, summarise
 
 Record = Mapping[str, object]
@@ -23,7 +25,8 @@ INCONCLUSIVE = "inconclusive"  # the interval contains 0, which does not mean th
 
 # What makes two runs the same task: only then may their accuracies be compared or averaged.
 # The device decides seconds, not accuracies: machines may share a comparison.
-_TASK = ("dataset", "pair", "fraction", "size", "epochs", "steps", "batch_size", "learning_rate", "split_rule")
+_TASK = ("dataset", "pair", "fraction", "size", "epochs", "steps", "batch_size", "learning_rate", "split_rule",
+         "schedule", "augmentation", "label_noise", "precision", "tune")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Variant:
         """Return a short name, unique among variants: the method, and whatever is not the paper's choice."""
         usual = {"rule": "uniform", "alpha": 0.6, "beta": 0.9, "tau": PAIRS[pair].tau}
         words = [self.method]
-        if self.strategy not in ("skd", "labels"):
+        if self.strategy != METHODS[self.method].strategy:
             words.append(self.strategy)
         for name, choice in usual.items():
             value = getattr(self, name)
@@ -109,7 +112,9 @@ def group_records(records: Sequence[Record]) -> list[Group]:
     """
     groups: dict[tuple, Group] = {}
     for record in records:
-        task = {name: record.get(name, 0) for name in _TASK} | {"classes": len(record.get("classes", ())) or None}
+        task = {name: record.get(name, LATER_SETTINGS.get(name, 0)) for name in _TASK}
+        task["tune"] = json.dumps(task["tune"], sort_keys=True) if task["tune"] else ""
+        task["classes"] = len(record.get("classes", ())) or None
         variant = Variant.of(record)
         group = groups.setdefault((*task.values(), variant), Group(task, variant))
         if record["seed"] in group.by_seed:
@@ -121,8 +126,9 @@ def group_records(records: Sequence[Record]) -> list[Group]:
     def rank(group: Group) -> tuple:
         t, v = group.task, group.variant
         numbers = [-1.0 if x is None else x for x in (v.alpha, v.beta, v.tau)]
-        plain = v.strategy in ("skd", "labels") and group.key == v.method
-        task = (t["dataset"], t["pair"], t["size"], t["split_rule"], t["fraction"], t["steps"], t["epochs"])
+        plain = group.key == v.method
+        first = ("dataset", "pair", "size", "split_rule", "fraction", "steps", "epochs")
+        task = [t[name] for name in (*first, *(name for name in _TASK if name not in first))]
         return (*task, not plain, order[v.method], strategies[v.strategy], v.rule, *numbers, v.options)
 
     return sorted(groups.values(), key=rank)

@@ -12,15 +12,17 @@ from ..distillation.strategies import STRATEGIES, make_strategy
 from ..distillation.strategies.base import Strategy
 from ..images.dataset import Images
 from ..images.load import load_images
-from ..images.splits import Split, split
+from ..images.packed import packed_path, unpack_images
+from ..images.splits import Split, split, with_label_noise
 from ..teachers.load import load_teacher
 from ..teachers.pairs import make_student
 from ..training.config import Result
 from ..training.device import PeakMemory
 from ..training.fit import fit
-from .methods import start_students
+from .methods import METHODS, start_students
 from .records import outcome
 from .run import Run
+from .tuning import choose, trials
 
 
 @dataclass
@@ -47,15 +49,27 @@ class Shelf:
         return self._kept[kind][1]
 
     def images(self, run: Run) -> Images:
-        """Return the run's images."""
-        return self._once("images", (run.dataset, run.size), lambda: load_images(run.dataset, self.root, size=run.size))
+        """Return the run's images: from a packed file in the root folder if there is one, else from the data set."""
+
+        def read() -> Images:
+            packed = None if self.root is None else packed_path(self.root, run.dataset, run.size)
+            if packed is not None and packed.is_file():
+                return unpack_images(packed)
+            return load_images(run.dataset, self.root, size=run.size)
+
+        return self._once("images", (run.dataset, run.size), read)
 
     def split(self, run: Run) -> Split:
         """Return the run's split, or the caller's."""
         if self.data is not None:
             return self.data
-        key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule)
-        return self._once("split", key, lambda: split(self.images(run), run.fraction, run.seed, rule=run.split_rule))
+        key = (run.dataset, run.size, run.fraction, run.seed, run.split_rule, run.label_noise)
+
+        def make() -> Split:
+            data = split(self.images(run), run.fraction, run.seed, rule=run.split_rule)
+            return with_label_noise(data, run.label_noise, run.seed) if run.label_noise else data
+
+        return self._once("split", key, make)
 
     def teacher(self, run: Run) -> nn.Module:
         """Return the run's teacher, or the caller's."""
@@ -74,8 +88,13 @@ class Shelf:
             run.rule,
         )
 
-    def strategy(self, run: Run) -> Strategy:
-        """Return the run's strategy; a frozen network that it needs is trained first, with labels only."""
+    def strategy(self, run: Run, device: str = "auto") -> Strategy:
+        """Return the run's strategy; a frozen network that it needs is trained first, with labels only.
+
+        Args:
+            run: the run.
+            device: where the frozen network is trained.
+        """
         kind = STRATEGIES[run.strategy_name]
         if not kind.needs:
             return make_strategy(run.strategy_name, **run.options)
@@ -91,13 +110,17 @@ class Shelf:
             "batch_size",
             "learning_rate",
             "rule",
+            "schedule",
+            "augmentation",
+            "label_noise",
+            "precision",
         )
         key = (method, run.split_rule, self.split(run).digest, *(getattr(run, name) for name in shared))
 
         def train() -> nn.Module:
             data = self.split(run)
             main, _ = self.students(run, method)
-            fit(main, None, data, run.config(len(data.train)))
+            fit(main, None, data, replace(run.config(len(data.train)), device=device))
             return main
 
         return make_strategy(run.strategy_name, self._once("frozen", key, train), **run.options)
@@ -109,8 +132,8 @@ class Outcome:
 
     Attributes:
         record: what is kept of it, see :func:`execute`.
-        main: the trained main student, in eval mode.
-        auxiliary: the auxiliary student, or ``None``.
+        main: the trained main student, in eval mode; where the method says that the auxiliary is tested, that one.
+        auxiliary: the other student, or ``None``.
         data: what it was trained and tested on.
         result: the history and the metrics.
     """
@@ -154,16 +177,37 @@ def carry_out(
     shelf = shelf or Shelf()
     if data is not None:
         shelf = replace(shelf, data=data, _kept={})
-    data = shelf.split(run)
+    described, data = run, shelf.split(run)
+    if on_start is not None and run.tune:
+        raise ValueError("a run that is tuned cannot be resumed in its middle; leave out tune, or on_start")
+    memory = PeakMemory()
+    run, tuning = _tuned(run, shelf, device)
     main, auxiliary = shelf.students(run)
-    strategy = shelf.strategy(run)
+    strategy = shelf.strategy(run, device)
     config = replace(run.config(len(data.train), progress), device=device, checkpoint=checkpoint)
     if on_start is not None:
         on_start()
-    memory = PeakMemory()
     result = fit(main, auxiliary, data, config, on_epoch, strategy)
-    record = {**run.settings(), **outcome(result, data), "peak_memory_mib": memory.mib(), "command": command}
+    more = {**tuning, "peak_memory_mib": memory.mib(), "command": command}
+    record = {**described.settings(), **outcome(result, data, METHODS[run.method].tested), **more}
+    if METHODS[run.method].tested == "auxiliary":
+        main, auxiliary = auxiliary, main
     return Outcome(record, main, auxiliary, data, result)
+
+
+def _tuned(run: Run, shelf: Shelf, device: str) -> tuple[Run, dict]:
+    """Return the run with the values that its training images choose, and what the record says of the choice."""
+    if not run.tune:
+        return run, {}
+    tried, results = trials(run, shelf.split(run)), []
+    for trial in tried:
+        inner = Shelf(shelf.root, data=trial.data, loaded=shelf.teacher(run))
+        try:
+            results.append(carry_out(trial.run, inner, device=device).result)
+        except FloatingPointError:  # a learning rate that is too high loses; it does not end the run
+            results.append(None)
+    run, kept = choose(run, tried, results)
+    return run, {"tuning": kept}
 
 
 def execute(run: Run, shelf: Shelf | None = None, **options: object) -> dict:
@@ -177,7 +221,10 @@ def execute(run: Run, shelf: Shelf | None = None, **options: object) -> dict:
     Returns:
         The record: the description, ``classes``, ``split`` (sizes, SHA-256 of its indices, number and positions of test
         images with a copy in the training part), ``history``, ``metrics`` and ``aux_metrics`` (with the confusion
-        matrix), ``predicted`` and ``labels`` (one character per test image, where there are at most 36 classes),
-        ``seconds``, ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text.
+        matrix; where a method's auxiliary is tested, ``metrics`` are the auxiliary's and ``aux_metrics`` main's),
+        ``tuning`` (of a run that chose a setting, see :func:`dmws_lite.experiments.tuning.choose`), ``predicted`` and
+        ``labels`` (one character per test image, where there are at most 36 classes), ``seconds``,
+        ``peak_memory_mib``, ``device``, ``versions``, ``date``, ``command``: plain numbers and text. A history of more
+        than 100 epochs is thinned to those that were measured and some twenty others.
     """
     return carry_out(run, shelf, **options).record

@@ -13,6 +13,13 @@ is all combinations of its lists. Options of a strategy are swept in the same wa
 
       - {dataset: mri, method: cm1, strategy: label_smoothing, strategy_options: {smoothing: [0.05, 0.1, 0.2]}}
 
+A learning rate may be chosen on a part of the training images, see :mod:`dmws_lite.experiments.tuning`::
+
+      - {dataset: mri, method: [cm1, ours], tune: {learning_rate: [0.001, 0.002, 0.004]}, folds: 3}
+
+Runs are sorted so that equal data come together. With ``order: blocks`` the blocks keep their order, so that a grid
+that is stopped early has whole blocks; a run that two blocks name belongs to the first.
+
 The grids of the book are in ``data/grids``.
 """
 
@@ -21,8 +28,9 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -40,6 +48,7 @@ from .execute import Shelf, execute
 from .methods import METHODS
 from .records import write_record
 from .run import Run
+from .stacked import execute_stack, stackable, stacks
 
 
 class GridError(ValueError):
@@ -54,11 +63,13 @@ class Grid:
         name: of the grid, and of its folder of records.
         runs: the runs, each once, in an order that keeps those with equal data together.
         title: what it is for, one line.
+        blocks: the same runs, one entry per block where blocks keep their order, else all in one.
     """
 
     name: str
     runs: tuple[Run, ...]
     title: str = ""
+    blocks: tuple[tuple[Run, ...], ...] = ()
 
 
 def known_grids() -> list[str]:
@@ -105,12 +116,16 @@ def _expand(content: object, name: str) -> Grid:
         raise GridError(
             f"grid {name!r} has no list of blocks; see the head of dmws_lite/experiments/grids.py for an example"
         )
-    if strangers := set(content) - {"name", "title", "defaults", "blocks"}:
+    if strangers := set(content) - {"name", "title", "defaults", "blocks", "order"}:
         raise GridError(
-            f"grid {name!r} has the unknown entry {sorted(strangers)[0]!r}; it may have name, title, defaults, blocks"
+            f"grid {name!r} has the unknown entry {sorted(strangers)[0]!r}; it may have name, title, order, defaults, "
+            "blocks"
         )
+    order = content.get("order", "data")
+    if order not in ("data", "blocks"):
+        raise GridError(f"grid {name!r} has order {order!r}; choose data (equal data together) or blocks")
     known = [f.name for f in fields(Run)]
-    runs: dict[Run, None] = {}
+    runs: dict[Run, int] = {}  # and the number of its block
     for number, block in enumerate(content["blocks"], start=1):
         if not isinstance(block, Mapping):
             raise GridError(
@@ -121,20 +136,26 @@ def _expand(content: object, name: str) -> Grid:
             raise GridError(
                 f"block {number} of grid {name!r} has no field {sorted(strangers)[0]!r}; fields: {', '.join(known)}"
             )
-        lists = [_choices(value) for value in settings.values()]
+        lists = [_choices(value) if key != "tune" else [value] for key, value in settings.items()]
         for values in itertools.product(*lists):
             try:
-                runs[Run(**dict(zip(settings, values)))] = None
+                runs.setdefault(Run(**dict(zip(settings, values))), number)
             except (TypeError, ValueError) as error:
                 reason = str(error).replace("Run.__init__() ", "")
                 raise GridError(f"block {number} of grid {name!r}: {reason}") from error
+
     # Seeds outside methods: a grid that is stopped early has whole comparisons, not one finished method. Equal data,
     # equal splits and equal frozen teachers come one after the other, so that they are made once.
-    order = sorted(
-        runs,
-        key=lambda r: (r.dataset, r.size, r.pair, r.seed, r.fraction, r.split_rule, STRATEGIES[r.strategy_name].needs),
+    def rank(r: Run) -> tuple:
+        needs = STRATEGIES[r.strategy_name].needs
+        return (r.dataset, r.size, r.pair, r.seed, r.fraction, r.split_rule, needs)
+
+    numbers = sorted(set(runs.values())) if order == "blocks" else [0]
+    blocks = tuple(
+        tuple(sorted((run for run, own in runs.items() if own == number or not number), key=rank)) for number in numbers
     )
-    return Grid(str(content.get("name", name)), tuple(order), str(content.get("title", "")))
+    everything = tuple(run for block in blocks for run in block)
+    return Grid(str(content.get("name", name)), everything, str(content.get("title", "")), blocks)
 
 
 def _choices(value: object) -> list:
@@ -169,6 +190,10 @@ def run_grid(
     progress: bool = True,
     share: tuple[int, int] = (1, 1),
     say: Callable[[str], None] = tqdm.write,
+    device: str = "auto",
+    stack: int = 1,
+    until: float = math.inf,
+    shelf: Shelf | None = None,
 ) -> Progress:
     """Carry out the runs that have no record yet.
 
@@ -181,32 +206,72 @@ def run_grid(
         root: folder of the data sets.
         command: the command line, for the records.
         progress: show a bar over the runs, with the time left.
-        share: ``(i, n)``: do what is missing of every n-th run, beginning with the i-th; for several processes at once.
+        share: ``(i, n)``: do what is missing of every n-th run (or stack), beginning with the i-th; for several
+            processes at once.
         say: called with one line per finished run.
+        device: see :class:`dmws_lite.training.config.TrainConfig`.
+        stack: train up to this many runs at once, where they differ in seed and learning rate only, see
+            :mod:`dmws_lite.experiments.stacked`; 1 for one after the other.
+        until: begin no run after this reading of ``time.monotonic()``, nor one that would, by the shortest so far, end
+            after it.
+        shelf: what the runs share, made with ``root`` where left out.
     """
-    own, lacking = grid.runs[share[0] - 1 :: share[1]], set(missing(grid, folder))
-    todo = [run for run in own if run in lacking]
-    shelf, made, failed = Shelf(root), 0, 0
-    with tqdm(total=len(todo), unit="run", disable=not progress, smoothing=0) as bar:
-        for run in todo:
-            target = Path(folder) / f"{run.name}.json"
-            if not target.exists():  # another process may have been faster
-                failure = target.with_suffix(".failed.json")
-                try:
-                    record = execute(run, shelf, command=command, on_epoch=_ticker(bar, run))
-                except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
-                    # MemoryError and KeyboardInterrupt end the grid: the next run would fare no better.
-                    write_atomic(failure, _failure(run, error, command))
-                    say(f"failed: {run.name}: {error}")
+    own = list(stacks(grid.runs, grid.blocks, stack))[share[0] - 1 :: share[1]]
+    lacking = set(missing(grid, folder))
+    todo = [[run for run in runs if run in lacking] for runs in own]
+    shelf, made, failed = shelf or Shelf(root), 0, 0
+    with tqdm(total=sum(map(len, todo)), unit="run", disable=not progress, smoothing=0) as bar:
+        shortest = math.inf
+        for runs in filter(None, todo):
+            began = time.monotonic()
+            if began + (0 if shortest == math.inf else shortest) > until:
+                break
+            runs = [run for run in runs if not (Path(folder) / f"{run.name}.json").exists()]  # others may be faster
+            for run, found in _carried_out(runs, shelf, command, device, stack, bar):
+                failure = Path(folder) / f"{run.name}.failed.json"
+                if isinstance(found, Exception):
+                    write_atomic(failure, _failure(run, found, command))
+                    say(f"failed: {run.name}: {found}")
                     failed += 1
                 else:
-                    write_record(folder, run, record)
+                    write_record(folder, run, found)
                     failure.unlink(missing_ok=True)
-                    say(f"{run.name}: accuracy {record['metrics']['accuracy']:.3f}, {record['seconds']:.0f} s")
+                    say(f"{run.name}: accuracy {found['metrics']['accuracy']:.3f}, {found['seconds']:.0f} s")
                     made += 1
+            shortest = min(shortest, time.monotonic() - began)
             bar.n = made + failed
             bar.refresh()
-    return Progress(made, len(own) - made - failed, failed)
+    left = set(missing(grid, folder))
+    there = sum(run not in left for runs in own for run in runs) - made
+    return Progress(made, there, failed)
+
+
+def _carried_out(
+    runs: Sequence[Run], shelf: Shelf, command: str, device: str, stack: int, bar: tqdm
+) -> Iterator[tuple[Run, dict | Exception]]:
+    """Give each run with its record, or with the error that it ended in."""
+    # MemoryError and KeyboardInterrupt end the grid: the next run would fare no better.
+    errors = (ValueError, OSError, RuntimeError, ArithmeticError, ImportError)
+    if len(runs) > 1 or (stack > 1 and runs and runs[0].tune and stackable(runs[0])):
+        try:
+            yield from execute_stack(runs, shelf, command=command, device=device, limit=stack)
+        except torch.cuda.OutOfMemoryError as error:
+            if stack < 2:
+                yield from ((run, error) for run in runs)
+                return
+            torch.cuda.empty_cache()
+            for half in (runs[::2], runs[1::2]):
+                yield from _carried_out(half, shelf, command, device, stack // 2, bar)
+        except errors as error:
+            yield from ((run, error) for run in runs)
+        return
+    for run in runs:
+        try:
+            record = execute(run, shelf, command=command, device=device, on_epoch=_ticker(bar, run))
+        except errors as error:
+            yield run, error
+        else:
+            yield run, record
 
 
 def _ticker(bar: tqdm, run: Run) -> Callable[[dict], None]:
@@ -258,7 +323,9 @@ def estimate_seconds(runs: Sequence[Run], root: str | Path | None = None) -> dic
         tests = (min(run.measurements, run.epochs_for(len(data.train))) or 1) * len(data.test) * (1 + with_aux)
         needs = STRATEGIES[run.strategy_name].needs
         factor = {"": 1.0, "self": 2.0, "teacher": 5.0}[needs]  # the network trained first is as long, or larger
-        found[run] = factor * steps * (step + (extra if with_aux or needs else 0)) + tests * image
+        tried = math.prod(len(values) for _, values in run.tune) * run.folds if run.tune else 0
+        training = factor * steps * (step + (extra if with_aux or needs else 0))
+        found[run] = (1 + tried) * training + tests * image
     return found
 
 

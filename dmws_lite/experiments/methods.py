@@ -1,4 +1,4 @@
-"""The methods that are compared: the paper's, its four comparisons, and two controls of our own.
+"""The methods that are compared: the paper's, its four comparisons, and controls of our own.
 
 Everything that a method is stands in one entry of :data:`METHODS`: how its students start, and how tables, figures,
 widgets and model cards name and draw it.
@@ -28,8 +28,10 @@ class Method:
         start: where main's weights come from: ``"selection"``, ``"timm"`` (timm's own initialisation), ``"xavier"``,
             ``"kaiming"`` or ``"teacher"`` (the whole teacher, with a fresh classifier).
         auxiliary: ``""`` for none, ``"complement"`` for the other part of the teacher's channels, ``"copy"`` for a copy
-            of main.
+            of main, ``"random"`` for timm's own initialisation.
         part: which part of the teacher's channels main takes, 0 or 1, where it is selected.
+        taught: the strategy unless a run says otherwise; "" for equation 5 with an auxiliary, and labels without.
+        tested: which network the method's accuracy is of, ``"main"`` or ``"auxiliary"``.
         colour: a name in :data:`dmws_lite.figures.style.PALETTE`.
         marker: Matplotlib's.
         note: where it comes from.
@@ -45,6 +47,8 @@ class Method:
     marker: str
     note: str
     part: int = 0
+    taught: str = ""
+    tested: str = "main"
 
     @property
     def selects(self) -> bool:
@@ -59,7 +63,7 @@ class Method:
     @property
     def strategy(self) -> str:
         """How main is taught unless a run says otherwise (equation 5 with an auxiliary, labels without)."""
-        return "skd" if self.auxiliary else "labels"
+        return self.taught or ("skd" if self.auxiliary else "labels")
 
 
 # In the order in which tables and figures show them. A new method is one more entry, and a branch of start_students
@@ -73,6 +77,11 @@ METHODS: dict[str, Method] = {
                "complement", "sky", "P", "table 5: main takes the auxiliary's channels", part=1),
         Method("same_start", "same start", "same start + SKD", "Control: same start + SKD", "selection", "copy",
                "purple", "v", "ours alone: separates the effect of distillation from that of the second start"),
+        Method("random_aux", "random auxiliary", "random auxiliary + SKD", "Control: random auxiliary + SKD",
+               "selection", "random", "black", "h", "ours alone: an auxiliary that knows nothing"),
+        Method("cm1_average", "CM1, averaged", "CM1, its average tested", "Control: CM1, moving average tested",
+               "selection", "copy", "yellow", "<", "ours alone: averaging without distillation", taught="average",
+               tested="auxiliary"),
         Method("cm1", "CM1", "CM1: one selection", "CM1: one selection, no SKD", "selection", "", "green", "^",
                "tables 2 to 4"),
         Method("cm2", "CM2", "CM2: timm default", "CM2: timm default start", "timm", "", "red", "D", "tables 2 to 4"),
@@ -154,9 +163,13 @@ def start_students(
             return _whole_teacher(teacher, main), None
         if chosen.start in ("xavier", "kaiming"):
             initialise(main, chosen.start)
+    fresh = copy.deepcopy(main)  # with main's classifier, as in the other pairs of students
     if chosen.selects:
         select_weights(teacher, main, rule=rule, part=chosen.part, seed=seed)
-    return main, copy.deepcopy(main).eval().requires_grad_(False) if chosen.auxiliary == "copy" else None
+    if not chosen.auxiliary:
+        return main, None
+    auxiliary = fresh if chosen.auxiliary == "random" else copy.deepcopy(main)
+    return main, auxiliary.eval().requires_grad_(False)
 
 
 def _whole_teacher(teacher: nn.Module, student: nn.Module) -> nn.Module:

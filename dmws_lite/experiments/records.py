@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import platform
 import string
 from collections.abc import Iterable, Mapping
@@ -30,8 +31,17 @@ def read_facts() -> dict:
     return json.loads(data_path("results/critical_facts.json").read_text(encoding="utf-8"))
 
 
-def outcome(result: Result, data: Split) -> dict:
-    """Return what a record says of a finished training, see :func:`execute`."""
+def outcome(result: Result, data: Split, tested: str = "main") -> dict:
+    """Return what a record says of a finished training, see :func:`execute`.
+
+    Args:
+        result: of the training.
+        data: what it was trained and tested on.
+        tested: the student whose metrics and predictions are the run's, ``"main"`` or ``"auxiliary"``.
+    """
+    own, other, predicted = result.metrics, result.aux_metrics, result.predicted
+    if tested == "auxiliary":
+        own, other, predicted = result.aux_metrics, result.metrics, result.aux_predicted
     classes = data.train.classes
     seen = set(data.train.digests)
     copies = [place for place, digest in enumerate(data.test.digests) if digest in seen]
@@ -39,16 +49,26 @@ def outcome(result: Result, data: Split) -> dict:
     return {
         "classes": list(classes),
         "split": {**parts, "leaked_at": copies},
-        "metrics": result.metrics,
-        "aux_metrics": result.aux_metrics,
-        "history": [{k: _short(v) for k, v in row.items()} for row in result.history],
-        "predicted": _digits(result.predicted, len(classes)),
+        "metrics": own,
+        "aux_metrics": other,
+        "history": [{k: _short(v) for k, v in row.items()} for row in _thinned(result.history)],
+        "predicted": _digits(predicted, len(classes)),
         "labels": _digits(data.test.labels.tolist(), len(classes)),
         "seconds": round(result.seconds, 2),
         "device": device_name(result.device),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
     }
+
+
+def _thinned(history: list[dict]) -> list[dict]:
+    """Keep of a long history the rows that were measured, the first, and some twenty others evenly spread."""
+    if len(history) <= 100:
+        return history
+    every = math.ceil(len(history) / 20)
+    return [
+        row for row in history if row["epoch"] % every == 0 or row["epoch"] == 1 or row["main_accuracy"] is not None
+    ]
 
 
 def _short(value: object) -> object:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 
 from ..distillation.strategies import STRATEGIES, check_strategy_options, strategy_options
 from ..selection.rules import check_rule
@@ -19,9 +19,26 @@ from ..training.config import TrainConfig
 from .methods import METHODS
 
 # Settings that came after the first records: at these values they are left out of the hash, so old names stay valid.
-LATER_SETTINGS = {"steps": 0, "strategy": "", "measurements": 10, "strategy_options": {}}
+LATER_SETTINGS = {
+    "steps": 0,
+    "strategy": "",
+    "measurements": 10,
+    "strategy_options": {},
+    "schedule": "cosine",
+    "augmentation": "standard",
+    "label_noise": 0.0,
+    "precision": "auto",
+    "tune": {},
+    "folds": 3,
+}
+
+AUGMENTATIONS: dict[str, dict[str, object]] = {"standard": {}, "none": {"shift": 0.0, "flip": False}}
+
+# Settings that a run may choose for itself by training on a part of its training images.
+TUNABLE = ("learning_rate", "alpha", "beta", "tau")
 
 Options = tuple[tuple[str, float], ...]
+Choices = tuple[tuple[str, tuple[float, ...]], ...]
 
 
 def _sorted_options(given: Mapping[str, float] | Options) -> Options:
@@ -30,6 +47,15 @@ def _sorted_options(given: Mapping[str, float] | Options) -> Options:
             f"strategy_options={given!r} is no mapping; give names with numbers such as {{smoothing: 0.2}}"
         )
     return tuple(sorted(dict(given).items()))
+
+
+def _sorted_choices(given: Mapping[str, Sequence[float]] | Choices) -> Choices:
+    pairs = dict(given) if isinstance(given, (Mapping, tuple, list)) else None
+    if pairs is None or not all(isinstance(values, (list, tuple)) for values in pairs.values()):
+        raise ValueError(
+            f"tune={given!r} is no mapping of lists; give values such as {{learning_rate: [0.001, 0.004]}}"
+        )
+    return tuple(sorted((name, tuple(values)) for name, values in pairs.items()))
 
 
 @dataclass(frozen=True)
@@ -57,6 +83,14 @@ class Run:
         measurements: how often the test images are measured during the run, for the curve.
         strategy_options: options of the strategy other than the paper's alpha and tau, such as ``{"smoothing": 0.2}``;
             a mapping is turned into sorted pairs, so that equal runs are equal.
+        schedule: ``"cosine"`` or ``"constant"``, see :class:`dmws_lite.training.config.TrainConfig`.
+        augmentation: ``"standard"`` (small shifts, mirroring) or ``"none"``.
+        label_noise: share of the training labels that are replaced by another class, in [0, 1).
+        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``, see :class:`dmws_lite.training.config.TrainConfig`.
+        tune: values to choose from by training on a part of the training images, such as
+            ``{"learning_rate": [0.001, 0.004]}``; the run's own value of these settings is then not used. See
+            :mod:`dmws_lite.experiments.tuning`.
+        folds: of the cross-validation that chooses, at least 2; or 1 to hold out a quarter of the training images once.
 
     Raises:
         ValueError: a value is unknown or out of range; the message names it, the range and a remedy.
@@ -86,10 +120,22 @@ class Run:
     strategy: str = ""
     measurements: int = 10
     strategy_options: Options = ()
+    schedule: str = "cosine"
+    augmentation: str = "standard"
+    label_noise: float = 0.0
+    precision: str = "auto"
+    tune: Choices = ()
+    folds: int = 3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "strategy_options", _sorted_options(self.strategy_options))
-        choices = {"method": METHODS, "pair": tuple(PAIRS), "strategy": ("", *STRATEGIES)}
+        object.__setattr__(self, "tune", _sorted_choices(self.tune))
+        choices = {
+            "method": METHODS,
+            "pair": tuple(PAIRS),
+            "strategy": ("", *STRATEGIES),
+            "augmentation": AUGMENTATIONS,
+        }
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 names = ", ".join(k for k in known if k)
@@ -116,7 +162,18 @@ class Run:
             if name in self._paper_options:
                 raise ValueError(f"strategy_options has {name!r}, which is a setting of the run itself: set {name}=")
         check_strategy_options(self.strategy_name, dict(self.strategy_options))
+        if isinstance(self.label_noise, bool) or not 0 <= self.label_noise < 1:
+            raise ValueError(f"label_noise={self.label_noise!r} is out of range; choose a share in [0, 1), such as 0.2")
+        if isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 1:
+            raise ValueError(f"folds={self.folds!r} is out of range; choose an integer of at least 1")
         self.config(1)  # the numbers that training checks
+        for name, values in self.tune:
+            if name not in TUNABLE:
+                raise ValueError(f"tune has {name!r}, which cannot be tuned; choose from {', '.join(TUNABLE)}")
+            if len(set(values)) < 2:
+                raise ValueError(f"tune has {len(set(values))} value of {name}; give at least two")
+            for value in values:
+                replace(self, tune=(), **{name: value})  # each value is checked as the run's own would be
 
     @property
     def strategy_name(self) -> str:
@@ -134,7 +191,8 @@ class Run:
 
     def settings(self) -> dict[str, object]:
         """Return every setting as plain numbers, text and mappings, as a record holds them."""
-        return {**asdict(self), "strategy_options": dict(self.strategy_options)}
+        tune = {name: list(values) for name, values in self.tune}
+        return {**asdict(self), "strategy_options": dict(self.strategy_options), "tune": tune}
 
     @property
     def name(self) -> str:
@@ -154,6 +212,7 @@ class Run:
         epochs = self.epochs_for(images)
         return TrainConfig(
             **{name: getattr(self, name) for name in shared},
+            **AUGMENTATIONS[self.augmentation],
             epochs=epochs,
             evaluate_every=math.ceil(epochs / max(1, self.measurements)),
             progress=progress,

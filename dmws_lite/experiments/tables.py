@@ -125,6 +125,21 @@ def _columns(groups: Sequence[Group]) -> list[dict[str, object]]:
     return tasks
 
 
+_TASK_WORDS = {
+    "split_rule": "{} split",
+    "steps": "{} steps",
+    "epochs": "{} epochs",
+    "size": "{} px",
+    "batch_size": "batches of {}",
+    "learning_rate": "rate {:g}",
+    "schedule": "{} rate",
+    "augmentation": "{} augmentation",
+    "label_noise": "{:.0%} wrong labels",
+    "precision": "{}",
+    "tune": "tuned",
+}
+
+
 def task_label(task: Mapping[str, object], others: Sequence[Mapping[str, object]] = ()) -> str:
     """Name a task: data set and fraction, and whatever else sets it apart from the others."""
     words = [set_label(str(task["dataset"]), task.get("classes")), f"{task['fraction']:.0%}"]
@@ -133,7 +148,7 @@ def task_label(task: Mapping[str, object], others: Sequence[Mapping[str, object]
         words.append(str(task["pair"]))
     alike = [o for o in others if (o["dataset"], o["fraction"], o["pair"]) == tuple(
         task[n] for n in ("dataset", "fraction", "pair"))]  # fmt: skip
-    for name, text in (("split_rule", "{} split"), ("steps", "{} steps"), ("epochs", "{} epochs"), ("size", "{} px")):
+    for name, text in _TASK_WORDS.items():
         if len({o[name] for o in alike}) > 1 and task[name]:
             words.append(text.format(task[name]))
     return ", ".join(words)

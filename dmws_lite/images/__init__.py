@@ -6,6 +6,7 @@
 * ``splits.py``: training and test part, split by file or by patient
 * ``load.py``: one function for every source
 * ``sets.py``: the registry of named data sets
+* ``packed.py``: a data set as one file, read and resized
 * ``class_folders.py``: find the images below a folder and the class of each
 * ``medmnist.py``: the small sets of MedMNIST
 * ``decode.py``: from a file of any colour mode and bit depth to an array

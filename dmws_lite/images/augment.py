@@ -67,7 +67,31 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.
         >>> shift_and_flip(pixels, torch.Generator().manual_seed(0), shift=0.25)[0, 0].tolist()
         [2, 1, 0, 1]
     """
-    n, (height, width) = len(pixels), pixels.shape[-2:]
+    rows, columns = draw_moves(len(pixels), pixels.shape[-2:], generator, shift, flip)
+    rows, columns = rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]
+    image = torch.arange(len(pixels), device=pixels.device)[:, None, None]
+    if pixels.ndim == 3:
+        return pixels[image, rows, columns]
+    # Advanced indices around a slice put the colour last; move it back.
+    return pixels[image, :, rows, columns].permute(0, 3, 1, 2)
+
+
+def draw_moves(
+    n: int, side: tuple[int, int], generator: torch.Generator, shift: float = 0.08, flip: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Draw what :func:`shift_and_flip` does to a batch: which row and which column each pixel is taken from.
+
+    Args:
+        n: number of images.
+        side: height and width in pixels.
+        generator: CPU generator.
+        shift: largest offset as a fraction of the image side, in [0, 0.5).
+        flip: mirror each image left to right with probability 0.5.
+
+    Returns:
+        Rows ``(n, height)`` and columns ``(n, width)``, ``int64`` on the CPU.
+    """
+    height, width = side
 
     def shifted_index(size: int) -> Tensor:
         largest = int(shift * size)
@@ -79,9 +103,4 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.
     if flip:
         mirrored = torch.rand(n, 1, generator=generator) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
-    rows, columns = rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]
-    image = torch.arange(n, device=pixels.device)[:, None, None]
-    if pixels.ndim == 3:
-        return pixels[image, rows, columns]
-    # Advanced indices around a slice put the colour last; move it back.
-    return pixels[image, :, rows, columns].permute(0, 3, 1, 2)
+    return rows, columns

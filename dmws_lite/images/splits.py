@@ -202,6 +202,31 @@ def _split_grouped(images: Images, seed: int, test_share: float) -> tuple[list[i
     return test, pool, order
 
 
+def with_label_noise(data: Split, share: float, seed: int = 0) -> Split:
+    """Replace some labels of the training part by another class, drawn evenly from the others; the test part stays.
+
+    Args:
+        data: a split.
+        share: of the training images, in [0, 1); rounded half up to whole images.
+        seed: 0 or larger.
+
+    Returns:
+        A split of the same images.
+
+    Raises:
+        ValueError: the share or the seed is out of range.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share is {share}, but must be at least 0 and below 1, such as 0.2")
+    check_seed(seed)
+    labels, classes = data.train.labels.clone(), len(data.train.classes)
+    random = np.random.default_rng([seed, 3])
+    wrong = random.permutation(len(labels))[: half_up(share * len(labels))]
+    steps = random.integers(1, classes, size=len(wrong))
+    labels[wrong] = (labels[wrong] + torch.from_numpy(steps)) % classes
+    return replace(data, train=replace(data.train, labels=labels))
+
+
 def _first_share(order: list[int], fraction: float) -> list[int]:
     """Return the first ``fraction`` of ``order``, at least one entry; smaller fractions are nested in larger."""
     return order[: max(1, half_up(fraction * len(order)))]

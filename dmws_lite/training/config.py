@@ -13,6 +13,9 @@ from ..distillation.moving_average import BUFFER_CHOICES, check_beta
 if TYPE_CHECKING:
     from .evaluate import Measurement
 
+SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("auto", "fp32", "bf16")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -23,7 +26,8 @@ class TrainConfig:
         batch_size: images per step, at least 2 (batch norm needs two).
         learning_rate: peak of AdamW's learning rate, in (0, 10].
         weight_decay: of AdamW, in [0, 10].
-        warmup: share of all steps with a rising learning rate, in [0, 0.99]; a cosine to zero follows.
+        warmup: share of all steps with a rising learning rate, in [0, 0.99].
+        schedule: what follows the rise: ``"cosine"`` to zero, or ``"constant"``.
         alpha: weight of the cross-entropy, in [0, 1] (equation 5).
         beta: share of itself that the auxiliary keeps per step, in [0, 1] (equation 7).
         tau: temperature, in (0, 100] (equations 1 and 2).
@@ -56,6 +60,7 @@ class TrainConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
+    schedule: str = "cosine"
     alpha: float = 0.6
     beta: float = 0.9
     tau: float = 3.0
@@ -85,9 +90,15 @@ class TrainConfig:
                 raise ValueError(f"{name}={value!r} is out of range; choose a number in [{low}, {high}]")
         if self.learning_rate == 0:
             raise ValueError("learning_rate=0 trains nothing; choose a positive number such as 0.001")
-        for name, choices in {"buffers": BUFFER_CHOICES, "precision": ("auto", "fp32", "bf16")}.items():
+        known = {"buffers": BUFFER_CHOICES, "precision": PRECISIONS, "schedule": SCHEDULES}
+        for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}")
+
+    @property
+    def augments(self) -> bool:
+        """Whether training images are changed at random; without, nothing is drawn for it."""
+        return self.shift > 0 or self.flip
 
 
 @dataclass
@@ -108,6 +119,7 @@ class Result:
         device: where it ran.
         seconds: training time, the measurements of the history included.
         predicted: main's class for every test image after the last epoch.
+        aux_predicted: the auxiliary's; empty without one.
     """
 
     history: list[dict] = field(default_factory=list)
@@ -117,6 +129,7 @@ class Result:
     device: str = "cpu"
     seconds: float = 0.0
     predicted: list[int] = field(default_factory=list)
+    aux_predicted: list[int] = field(default_factory=list)
 
     def append(self, row: dict, seconds: float) -> None:
         """Add an epoch's row to the history, and the seconds that the epoch took."""
@@ -130,6 +143,7 @@ class Result:
             self.history[-1].update(measured.columns())
         self.metrics, self.aux_metrics = measured.scores()
         self.predicted = measured.main.argmax(1).tolist()
+        self.aux_predicted = [] if measured.aux is None else measured.aux.argmax(1).tolist()
 
     def column(self, name: str) -> tuple[list[int], list[float]]:
         """Return the epochs and the values of one column of the history, where it was measured.
@@ -143,7 +157,7 @@ class Result:
 
 
 def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
-    r"""Return the learning rate of a step: a line up to the peak, then half a cosine down to zero.
+    r"""Return the learning rate of a step: a line up to the peak, then half a cosine down to zero, or the peak.
 
     With r rising steps of n in all: peak times :math:`(t + 1) / r` for :math:`t < r`, then peak times
     :math:`\frac{1}{2} (1 + \cos(\pi (t - r) / (n - r)))`.
@@ -151,7 +165,8 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     Args:
         step: counted from 0.
         steps: of the whole run.
-        config: its ``learning_rate`` is the peak, its ``warmup`` the share of rising steps (at least one rises).
+        config: its ``learning_rate`` is the peak, its ``warmup`` the share of rising steps (at least one rises), and
+            its ``schedule`` says what follows.
 
     Example:
         >>> config = TrainConfig(learning_rate=0.001, warmup=0.1)
@@ -161,4 +176,6 @@ def learning_rate_at(step: int, steps: int, config: TrainConfig) -> float:
     rising = max(1, round(config.warmup * steps))
     if step < rising:
         return config.learning_rate * (step + 1) / rising
+    if config.schedule == "constant":
+        return config.learning_rate
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

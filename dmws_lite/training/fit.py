@@ -72,8 +72,8 @@ def fit(
         ([1, 2], 0.81)
     """
     config = config or TrainConfig()
-    strategy = _checked_strategy(strategy, aux, config)
-    device = _device(config)
+    strategy = fitting_strategy(strategy, aux, config)
+    device = training_device(config)
     precision = autocast(config.precision, device)
     generator = torch.Generator().manual_seed(config.seed)  # of the order and the augmentation
     torch.manual_seed(config.seed)
@@ -116,12 +116,12 @@ def fit(
         rate = learning_rate_at(done - 1, steps, config)
         means = {name: value.item() for name, value in sums.items()}
         remaining = None if aux is None else remaining_share(config.beta, done)
-        measured = measure(main, aux, data.test) if _is_measured(epoch + 1, config) else None
+        measured = measure(main, aux, data.test) if is_measured(epoch + 1, config) else None
         columns = measured.columns() if measured else dict.fromkeys(MEASURED)
         row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **means, remaining=remaining, **columns)
         result.append(row, seconds=time.perf_counter() - started)
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-        _check_finite(row, config)
+        check_finite(row, config)
         checkpoint.save()
         if on_epoch is not None and on_epoch(row) is False:
             break
@@ -168,15 +168,16 @@ class TrainingImages:
     def draw(self, index: Tensor) -> Tensor:
         """Return the images at some positions as network inputs, ``float32`` ``(N, 3, H, W)``, augmented anew."""
         pixels = self._pixels[index.to(self._pixels.device)]
-        moved = shift_and_flip(pixels, self._generator, self._config.shift, self._config.flip)
-        return normalise(moved, self._mean, self._std)
+        if self._config.augments:
+            pixels = shift_and_flip(pixels, self._generator, self._config.shift, self._config.flip)
+        return normalise(pixels, self._mean, self._std)
 
     def plain(self) -> Iterator[Tensor]:
         """Give all images as network inputs in batches of 64, in their order, without augmentation."""
         return (normalise(part, self._mean, self._std) for part in self._pixels.split(64))
 
 
-def _checked_strategy(strategy: Strategy | None, aux: nn.Module | None, config: TrainConfig) -> Strategy:
+def fitting_strategy(strategy: Strategy | None, aux: nn.Module | None, config: TrainConfig) -> Strategy:
     """Return the strategy, or the usual one in its place, once it is clear that it fits the auxiliary."""
     if strategy is None:
         return make_strategy("labels") if aux is None else make_strategy("skd", alpha=config.alpha, tau=config.tau)
@@ -188,7 +189,8 @@ def _checked_strategy(strategy: Strategy | None, aux: nn.Module | None, config: 
     return strategy
 
 
-def _device(config: TrainConfig) -> torch.device:
+def training_device(config: TrainConfig) -> torch.device:
+    """Return the device of a run; on a CPU, freed memory is kept."""
     device = pick_device(config.device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -216,13 +218,14 @@ def _progress_bar(first: int, config: TrainConfig) -> tqdm:
     return tqdm(epochs, initial=first, total=config.epochs, unit="epoch", disable=not config.progress)
 
 
-def _is_measured(epochs: int, config: TrainConfig) -> bool:
+def is_measured(epochs: int, config: TrainConfig) -> bool:
     """Whether the test images are measured after that many epochs."""
     every = config.evaluate_every or math.ceil(config.epochs / 10)
     return epochs == config.epochs or epochs % every == 0
 
 
-def _check_finite(row: dict, config: TrainConfig) -> None:
+def check_finite(row: dict, config: TrainConfig) -> None:
+    """Raise ``FloatingPointError`` where the loss of an epoch is no longer finite."""
     if not math.isfinite(row["loss"]):
         raise FloatingPointError(
             f"the loss is {row['loss']} in epoch {row['epoch']}; lower learning_rate={config.learning_rate}"

@@ -62,10 +62,11 @@ def test_the_grids_of_the_book_are_complete_comparisons(name):
     assert grid.name == name and grid.title
     assert len({run.name for run in grid.runs}) == len(grid.runs)
     seeds = {}
-    for run in grid.runs:
-        rest = (run.dataset, run.pair, run.fraction, run.split_rule)
-        seeds.setdefault(rest, {}).setdefault((run.method, run.strategy, run.rule, run.alpha, run.beta, run.tau), set())
-        seeds[rest][run.method, run.strategy, run.rule, run.alpha, run.beta, run.tau].add(run.seed)
+    for number, block in enumerate(grid.blocks):
+        for run in block:
+            rest = (number, run.dataset, run.pair, run.fraction, run.split_rule)
+            variant = (run.method, run.strategy, run.rule, run.alpha, run.beta, run.tau)
+            seeds.setdefault(rest, {}).setdefault(variant, set()).add(run.seed)
     for variants in seeds.values():  # every variant of a comparison has the same seeds, so that differences are paired
         assert len({frozenset(s) for s in variants.values()}) == 1
 

@@ -50,7 +50,15 @@ def test_one_seed_one_start_and_the_global_generator_is_left_alone(method, teach
 
 
 def test_only_methods_with_a_second_student_have_one(teacher):
-    assert [m for m in METHODS if start(m, teacher)[1] is not None] == ["ours", "ours_swap", "same_start"]
+    second = [m for m in METHODS if start(m, teacher)[1] is not None]
+    assert second == ["ours", "ours_swap", "same_start", "random_aux", "cm1_average"]
+
+
+def test_a_random_auxiliary_shares_the_classifier_and_nothing_of_the_teacher(teacher):
+    main, aux = start("random_aux", teacher)
+    fresh, _ = start("cm2", teacher)
+    assert same(main, start("cm1", teacher)[0]) and same(aux, fresh)
+    assert torch.equal(main.head.fc.weight, aux.head.fc.weight)
 
 
 @pytest.mark.parametrize(("scheme", "variance"), [("xavier", 2 / (400 + 100)), ("kaiming", 2 / 400)])

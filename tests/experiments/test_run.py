@@ -91,7 +91,9 @@ def test_the_whole_teacher_is_the_larger_network(tiny, few):
 
 def test_names_differ_whenever_a_setting_differs(tiny):
     changes = ({"alpha": 0.5}, {"seed": 1}, {"epochs": 2}, {"rule": "random"}, {"epochs": 0, "steps": 5},
-               {"measurements": 3}, {"method": "cm1"}, {"method": "cm1", "strategy": "cskd"})  # fmt: skip
+               {"measurements": 3}, {"schedule": "constant"}, {"augmentation": "none"}, {"label_noise": 0.2},
+               {"precision": "fp32"}, {"tune": {"learning_rate": [0.001, 0.002]}}, {"folds": 2},
+               {"method": "cm1"}, {"method": "cm1", "strategy": "cskd"})  # fmt: skip
     others = [replace(tiny, **change) for change in changes]
     assert len({run.name for run in [tiny, *others]}) == 1 + len(changes)
 
@@ -107,7 +109,8 @@ def test_committed_records_are_whole_and_named_by_their_content():
         matrix = record["metrics"]["confusion"]
         right = sum(matrix[i][i] for i in range(len(matrix)))
         assert record["metrics"]["accuracy"] == pytest.approx(right / sum(map(sum, matrix)))
-        assert len(record["history"]) == run_of(record).epochs_for(record["split"]["train"])
+        epochs = run_of(record).epochs_for(record["split"]["train"])
+        assert record["history"][-1]["epoch"] == epochs and (epochs > 100 or len(record["history"]) == epochs)
         assert record["split"]["leaked"] == 0 or record["split_rule"] == "random"
 
 
@@ -122,11 +125,22 @@ def test_committed_records_are_whole_and_named_by_their_content():
         ({"epochs": 0}, "give exactly one of them"),
         ({"steps": 10}, "give exactly one of them"),
         ({"strategy": "cskd"}, "goes without an auxiliary"),
-        ({"method": "cm1", "strategy": "skd"}, "needs one of ours, ours_swap, same_start an auxiliary"),
+        (
+            {"method": "cm1", "strategy": "skd"},
+            "needs one of ours, ours_swap, same_start, random_aux, cm1_average an auxiliary",
+        ),
         ({"split_rule": "by hand"}, "split_rule='by hand' is unknown"),
         ({"beta": 2.0}, "beta=2.0 is out of range"),
         ({"seed": -1}, "seed=-1 is out of range"),
         ({"batch_size": 1}, "batch_size=1 is out of range"),
+        ({"schedule": "steps"}, "schedule='steps' is unknown"),
+        ({"augmentation": "mixup"}, "augmentation='mixup' is unknown; choose one of standard, none"),
+        ({"label_noise": 1.0}, "label_noise=1.0 is out of range"),
+        ({"folds": 0}, "folds=0 is out of range"),
+        ({"tune": 0.001}, "tune=0.001 is no mapping of lists"),
+        ({"tune": {"seed": [1, 2]}}, "tune has 'seed', which cannot be tuned; choose from learning_rate"),
+        ({"tune": {"learning_rate": [0.001]}}, "tune has 1 value of learning_rate; give at least two"),
+        ({"tune": {"learning_rate": [0.001, -1]}}, "learning_rate=-1 is out of range"),
     ],
 )
 def test_a_description_that_cannot_be_run_is_refused_at_once(tiny, wrong, message):

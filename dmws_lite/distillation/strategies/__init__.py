@@ -17,7 +17,7 @@ from ..options import Option
 from .base import Batch, Strategy
 from .cskd import ClassWise
 from .hybrid import Hybrid
-from .labels import Labels, LabelSmoothing
+from .labels import Average, Labels, LabelSmoothing
 from .ols import OnlineSmoothing
 from .pskd import ProgressiveSelf
 from .skd import SelfDistillation
@@ -33,6 +33,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "pskd": ProgressiveSelf,
     "ols": OnlineSmoothing,
     "hybrid": Hybrid,
+    "average": Average,
 }
 
 
@@ -92,7 +93,7 @@ def make_strategy(name: str, frozen: nn.Module | None = None, **options: float) 
 
     Example:
         >>> make_strategy("skd", tau=4.0).settings()
-        {'strategy': 'SelfDistillation', 'alpha': 0.6, 'tau': 4.0}
+        {'strategy': 'SelfDistillation', 'alpha': 0.6, 'tau': 4.0, 'power': 2.0, 'until': 0.0}
     """
     check_strategy_options(name, options)
     kind = STRATEGIES[name]

@@ -46,12 +46,16 @@ class Strategy:
     checked when the strategy is made.
 
     Class attributes:
-        uses_auxiliary: the loss reads ``batch.aux_logits``; the run needs an auxiliary student.
+        uses_auxiliary: the run needs an auxiliary student (the loss reads ``batch.aux_logits``, or its weights are
+            what is tested).
+        stacks: the loss reads images, logits and targets only, so that several runs can take a step at once, see
+            :func:`dmws_lite.training.stack.fit_stack`.
         needs: ``""``, or which frozen network the constructor must be given as ``frozen``: ``"self"`` (the same
             student, trained with labels only) or ``"teacher"`` (the whole teacher, fine-tuned on the same images).
     """
 
     uses_auxiliary = False
+    stacks = False
     needs = ""
 
     def __post_init__(self) -> None:

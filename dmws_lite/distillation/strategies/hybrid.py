@@ -26,6 +26,7 @@ class Hybrid(FrozenTeacher):
     alpha: float = ALPHA.field()
     tau: float = TAU.field()
     needs = "teacher"
+    stacks = True
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         ce, kd = self.terms(batch, self.tau)

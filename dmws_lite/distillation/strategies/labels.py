@@ -16,9 +16,18 @@ from .base import Batch, Strategy
 class Labels(Strategy):
     """Cross-entropy with the labels, equation 4: fine-tuning as in CM1 to CM4."""
 
+    stacks = True
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         ce = F.cross_entropy(batch.logits.float(), batch.targets)
         return {"loss": ce, "ce": ce, "kd": torch.zeros_like(ce)}
+
+
+@dataclass
+class Average(Labels):
+    """Labels only, while the auxiliary averages main's weights: what is left of the method without distillation."""
+
+    uses_auxiliary = True
 
 
 @dataclass
@@ -30,6 +39,7 @@ class LabelSmoothing(Strategy):
     """
 
     smoothing: float = Option(0.1, 0, 1, "share of the target that is spread evenly over all classes").field()
+    stacks = True
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         logits = batch.logits.float()

@@ -181,13 +181,14 @@ export function decodeTeacher({ sizes, weights, accuracy }) {
   return { sizes, values, accuracy, classes: sizes.at(-1) };
 }
 
-/** Joint norm of all weights of each hidden unit: its row, its bias, its column in the next layer. */
+/** Joint norm of all weights of each hidden unit: its row, its bias, its column in the next layer (a classifier, which is
+ *  not selected, does not count). */
 function norms(teacher, l) {
   const { layers } = layout(teacher.sizes), { from, to, weight, bias } = layers[l], next = layers[l + 1], v = teacher.values;
   return Array.from({ length: to }, (_, o) => {
     let sum = v[bias + o] ** 2;
     for (let i = 0; i < from; i++) sum += v[weight + o * from + i] ** 2;
-    for (let i = 0; i < next.to; i++) sum += v[next.weight + i * next.from + o] ** 2;
+    if (l + 2 < layers.length) for (let i = 0; i < next.to; i++) sum += v[next.weight + i * next.from + o] ** 2;
     return Math.sqrt(sum);
   });
 }
