@@ -190,7 +190,15 @@ def test_indices_are_pythons(lab) -> None:
     for (teacher, student), rule, part, seed in itertools.product(sizes, RULES, (0, 1), (0, 3, 12345)):
         key = f"fc{seed}.weight/{part}"
         cases.append(
-            dict(teacher=teacher, student=student, rule=rule, part=part, seed=seed, key=key, scores=scores[:teacher])
+            {
+                "teacher": teacher,
+                "student": student,
+                "rule": rule,
+                "part": part,
+                "seed": seed,
+                "key": key,
+                "scores": scores[:teacher],
+            }
         )
     found = lab.run("return given.map(lab.elementIndices);", cases)
     for case, indices in zip(cases, found):

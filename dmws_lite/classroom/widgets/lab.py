@@ -64,7 +64,7 @@ def method_looks() -> dict[str, dict[str, object]]:
 
 
 class DistillationLab(Widget):
-    """Teacher, main and auxiliary as they learn, four methods in one run, and the sliders that move alpha, beta and tau.
+    """Teacher, main and auxiliary as they learn, four methods in one run, and sliders for alpha, beta and tau.
 
     On a static page it is written into the page itself, without the scripts of other widgets: they weigh more than the
     lab, its engine and its teachers together.
@@ -125,14 +125,14 @@ class DistillationLab(Widget):
         runs, settings = record["curves"]["main"], record["settings"]
         ends = {self.methods[key]["short"]: float(np.mean([run[-1] for run in each])) for key, each in runs.items()}
         return (
-            f"The lab at its first setting: a teacher of six classes ({record['teacher']:.2f} on its own task) is cut in "
-            f"two, and main learns three classes from {settings['labels']} labels each in {settings['steps']} steps. "
+            f"The lab at its first setting: a teacher of six classes ({record['teacher']:.2f} on its own task) is cut "
+            f"in two, and main learns three classes from {settings['labels']} labels each in {settings['steps']} steps. "
             f"Decision regions after one run, and test accuracy over steps, mean of {len(runs['dual'])} seeds; at the "
             f"end: {', '.join(f'{name} {value:.3f}' for name, value in ends.items())}. With JavaScript it trains here."
         )
 
     def html(self) -> str:
-        """Return the lab as HTML that needs no other script: style, data, module, and the figure for readers without."""
+        """Return the lab as HTML that needs no other script: style, data, module and static figure."""
         values = {
             name: self.get_state()[name] for name in ("title", "assets", "presets", "methods", "settings", "linked")
         }
