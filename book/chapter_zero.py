@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-import json
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import nbformat
 from IPython.display import HTML
 
 from dmws_lite.experiments.compare import Difference
@@ -15,9 +16,13 @@ from dmws_lite.experiments.records import read_records
 from dmws_lite.experiments.tables import Cell, Table, all_differences
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from stamp_times import notebook_minutes, read_times, rounded  # noqa: E402
+
 GRIDS = ("tables", "long", "ablations", "pairs")  # those that book/paper_vs_here.md counts
-WORDS_PER_MINUTE = 200
-SESSIONS = {"01": "1", "02": "2", "03": "3", "04": "3", "05": "4", "06": "4", "07": "capstone"}
+SESSIONS = {"01": "session 1", "02": "session 2", "03": "session 3", "04": "session 3", "05": "session 4",
+            "06": "session 4", "07": "project"}  # fmt: skip
 
 # Boxes of the map: name, lines of text, page, middle of the box, width. The drawing is 360 wide, as a telephone is.
 BOXES = {
@@ -27,22 +32,22 @@ BOXES = {
     "targets": (("Soft", "targets"), "#soft-targets", 180, 205, 100),
     "averages": (("Averaged", "weights"), "#averages-of-weights", 298, 205, 108),
     "halves": (("Two halves of", "one teacher"), "#two-halves-of-one-teacher", 76, 310, 128),
-    "mean": (("A teacher that", "follows its student"), "glossary.html#term-Mean-teacher", 258, 310, 152),
-    "method": (("Main learns,", "the auxiliary advises"), "#the-method-in-five-sentences", 180, 415, 200),
-    "proof": (("Is it better?",), "#what-will-turn-out-to-be-open", 180, 500, 150),
+    "mean": (("A teacher that", "follows its student"), "glossary.html#term-Mean-teacher", 258, 310, 164),
+    "method": (("The method: main learns,", "the auxiliary advises"), "#the-method-in-five-sentences", 180, 415, 226),
+    "proof": (("Is it any better?",), "#what-will-turn-out-to-be-open", 180, 500, 170),
 }
 # Arrows: from, to, what it says, and where the word stands.
 ARROWS = (
-    ("labels", "overfitting", "lead to", (206, 70)),
-    ("overfitting", "channels", "a better start", (66, 152)),
-    ("overfitting", "targets", "say more", (216, 152)),
-    ("overfitting", "averages", "less noise", (306, 152)),
-    ("channels", "halves", "cut twice", (108, 259)),
-    ("targets", "mean", "given by", (176, 259)),
-    ("averages", "mean", "make", (302, 259)),
-    ("halves", "method", "start", (92, 364)),
-    ("mean", "method", "is the auxiliary", (276, 364)),
-    ("method", "proof", "measure", (214, 462)),
+    ("labels", "overfitting", "lead to", (208, 72)),
+    ("overfitting", "channels", "is reduced by", (62, 150)),
+    ("overfitting", "targets", "or by", (162, 162)),
+    ("overfitting", "averages", "or by", (286, 150)),
+    ("channels", "halves", "are cut into", (112, 252)),
+    ("targets", "mean", "come from", (184, 272)),
+    ("averages", "mean", "make", (302, 262)),
+    ("halves", "method", "are the start of", (80, 368)),
+    ("mean", "method", "is the auxiliary in", (284, 368)),
+    ("method", "proof", "raises the question", (242, 462)),
 )
 HEIGHT = {1: 32, 2: 50}  # of a box, by its lines
 
@@ -78,7 +83,7 @@ def concept_map() -> HTML:
         text = "".join(f'<text x="{x}" y="{first + 18 * i}">{line}</text>' for i, line in enumerate(lines))
         box = f'<rect x="{x - width / 2}" y="{y - half(name)}" width="{width}" height="{2 * half(name)}" rx="8"/>'
         boxes.append(f'<a href="{page}" aria-label="{" ".join(lines)}">{box}{text}</a>')
-    said = "; ".join(f"{' '.join(BOXES[a][0])}: {word}: {' '.join(BOXES[b][0])}" for a, b, word, _ in ARROWS)
+    said = "; ".join(f"{' '.join(BOXES[a][0])} {word} {' '.join(BOXES[b][0])}" for a, b, word, _ in ARROWS)
     return HTML(
         f'<style>{STYLE}</style><div class="dmws-map"><svg viewBox="0 0 360 525" role="group" '
         'aria-labelledby="dmws-map-title dmws-map-text"><title id="dmws-map-title">Concept map of this chapter</title>'
@@ -88,39 +93,28 @@ def concept_map() -> HTML:
     )
 
 
-def words_and_time(path: Path) -> tuple[int, str, str]:
-    """Return the words of a notebook's text, without its code, its title, and the running time that it states."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    title = re.search(r"^# (.+)$", text, re.MULTILINE)[1]
-    time = re.search(r"(?:about )?([^*.;]+?),? on two CPU cores", text)
-    words = re.sub(r"\]\([^)]*\)|\{[a-z]+\}", " ", text)
-    return len(re.findall(r"\b\w[\w'-]*\b", words)), title, " ".join(time[1].split()) if time else "not stated"
+def chapters() -> list[tuple[str, float, float, str]]:
+    """Return title, minutes to read, seconds to run with the profile fast and session of each notebook."""
+    seconds, found = read_times(ROOT), []
+    for path in sorted((ROOT / "notebooks").glob("0*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        title = re.search(r"^# (.+)$", notebook.cells[0].source, re.MULTILINE)[1]
+        found.append((title, notebook_minutes(notebook), seconds[path.stem], SESSIONS[path.name[:2]]))
+    return found
 
 
 def hours_table() -> Table:
-    """Return what each chapter takes: words and minutes to read them, running time, session of the guide."""
-    rows = []
-    for path in sorted((ROOT / "notebooks").glob("0*.ipynb")):
-        words, title, time = words_and_time(path)
-        minutes = max(5, 5 * round(words / WORDS_PER_MINUTE / 5))
-        rows.append(
-            (
-                Cell(title, head=True),
-                Cell(f"{words:,}"),
-                Cell(f"{minutes} min"),
-                Cell(time),
-                Cell(SESSIONS[path.name[:2]]),
-            )
-        )
-    header = ("Chapter", "Words", "To read", "To run (profile fast)", "In class, session")
-    return Table("What each chapter takes", header, tuple(rows))
+    """Return what each chapter takes: minutes to read, seconds to run, and the session of the instructor's guide."""
+    rows = tuple(
+        (Cell(title, head=True), Cell(f"{rounded(minutes)} min"), Cell(f"{rounded(seconds)} s"), Cell(session))
+        for title, minutes, seconds, session in chapters()
+    )
+    return Table("What each chapter takes", ("Chapter", "To read", "To run", "In class"), rows)
 
 
 def reading_hours() -> float:
-    """Return the hours that reading all notebooks takes."""
-    words = [words_and_time(path)[0] for path in (ROOT / "notebooks").glob("0*.ipynb")]
-    return sum(words) / WORDS_PER_MINUTE / 60
+    """Return the hours that reading all notebooks takes, without their exercises."""
+    return sum(minutes for _, minutes, _, _ in chapters()) / 60
 
 
 def our_differences(names: tuple[str, str]) -> list[Difference]:

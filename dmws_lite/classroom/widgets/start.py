@@ -73,10 +73,10 @@ def as_png(pixels: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-# What a page without the widget manager does not need of a widget's state.
+# Parts of a widget's state that a page without the widget manager does not need.
 LEFT_OUT = ("_esm", "_css", "_anywidget_id", "layout", "tabbable", "tooltip")
 
-# In place of the widget manager: the widget's data and what it keeps while the page is open.
+# Replaces the widget manager: holds the widget's data while the page is open.
 START = """
 const given = JSON.parse(document.getElementById("PART-data").textContent);
 render({ el: document.getElementById("PART"), model: {
@@ -160,18 +160,18 @@ class FewLabels(ChapterZero):
         ax.set_xticks(self.counts, [str(n) for n in self.counts])
         ax.minorticks_off()
         ax.set(
-            title="Right on labelled and on new points",
+            title="Accuracy on labelled and on new points",
             xlabel="labels per class",
-            ylabel="share right",
+            ylabel="accuracy",
             ylim=(0.5, 1.02),
         )
         ax.legend()
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
+        """Describe what :meth:`figure` shows."""
         texts = [f"{n}: {train:.0%} and {test:.0%}" for n in self.counts for train, test in [self.means(n)]]
-        return f"Share of labelled and of new points that are right, by labels per class: {'; '.join(texts)}."
+        return f"Accuracy on labelled and on new points, by labels per class: {'; '.join(texts)}."
 
 
 class _Students(ChapterZero):
@@ -248,7 +248,7 @@ class SoftTargets(_Students):
         return self._figure(self.taus, [self.soft(tau) for tau in self.taus], "temperature tau", "soft targets")
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
+        """Describe what :meth:`figure` shows."""
         texts = ", ".join(f"{self.soft(tau):.3f} at tau {tau:g}" for tau in self.taus)
         return f"Mean test accuracy of small students: {self.hard():.3f} from plain labels; from soft targets {texts}."
 
@@ -271,7 +271,7 @@ class LabelSmoothing(_Students):
         return self._figure(self.epsilons, [self.smooth(e) for e in self.epsilons], "epsilon", "smoothed labels")
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
+        """Describe what :meth:`figure` shows."""
         texts = ", ".join(f"{self.smooth(e):.3f} at epsilon {e:g}" for e in self.epsilons)
         return (
             f"Mean test accuracy of small students: {self.hard():.3f} from plain labels, {self.soft(self.tau):.3f} "
@@ -322,7 +322,7 @@ class WeightAverage(ChapterZero):
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
+        """Describe what :meth:`figure` shows."""
         texts = ", ".join(f"{self.excess(b):.3f} at beta {b:g}" for b in self.betas)
         return f"Loss above the minimum of averaged weights, mean of {len(self.orders)} noisy paths: {texts}."
 
@@ -374,7 +374,7 @@ class PretrainedChannels(ChapterZero):
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
+        """Describe what :meth:`figure` shows."""
         both = [(n, self.accuracy("pretrained", n), self.accuracy("untrained", n)) for n in self.counts]
         texts = "; ".join(f"{n}: {a:.3f} and {b:.3f}" for n, a, b in both)
         return f"Mean test accuracy on pretrained and on untrained channels, by labels per class: {texts}."
@@ -428,7 +428,7 @@ class ComplementaryHalves(ChapterZero):
         return figure
 
     def alt(self) -> str:
-        """Say what :meth:`figure` shows."""
+        """Describe what :meth:`figure` shows."""
         first = self.accuracies(0)
         texts = ", ".join(f"{self.accuracies(n)['auxiliary']:.3f} after {n}" for n in self.steps[::10])
         return (
@@ -448,13 +448,13 @@ def few_labels() -> FewLabels:
     widget = FewLabels(part="start-labels", title="Few labels", draws=draws, test=test, counts=list(COUNTS))
     (train, new), (_, mean) = widget.shares(0, widget.count), widget.means(widget.count)
     widget.ask(
-        f"With {widget.count} labels per class this model gets {train:.0%} of the labelled points right. How many new "
-        "points will it get right?",
-        ("Nearly all of them", "About three quarters", "About half: it can only guess"),
+        f"With {widget.count} labels per class this model classifies {train:.0%} of the labelled points correctly. How "
+        "many new points will it classify correctly?",
+        ("Nearly all", "About three quarters", "About half: it can only guess"),
         1,
-        f"Of the {len(test) // 2} new points it gets {new:.0%} right, and with other draws of the labels {mean:.0%} on "
-        f"average. It has {len(models.CENTRES) + 1} weights and bends them around {2 * widget.count} points. Now move "
-        "the slider. At how many labels do the two curves come close?",
+        f"{new:.0%} of the {len(test) // 2} new points, and {mean:.0%} on average over {len(draws)} draws of the "
+        f"labels. It has {len(models.CENTRES) + 1} weights to fit {2 * widget.count} points. Now move the slider: with "
+        "how many labels do the two curves come close?",
     )
     return widget
 
@@ -491,17 +491,17 @@ def soft_targets() -> SoftTargets:
     widget = SoftTargets(part="start-soft", title="Soft targets", taus=list(TAUS), **data)
     hard, soft = widget.hard(), widget.soft(SMOOTHED_TAU)
     widget.ask(
-        f"A small student gets {N_LABELLED} images per class. Once it learns from their labels, once from the "
-        "teacher's probabilities for the same images. How does it do the second time?",
+        f"A small student gets {N_LABELLED} images per class. First it learns from their labels, then, from scratch, "
+        "from the teacher's probabilities for the same images. How accurate is it the second time?",
         (
             "Worse: the teacher is not always right",
             "The same: the label is the largest probability anyway",
-            "Some points better",
+            "Better by a few percentage points",
         ),
         2,
-        f"Test accuracy {soft:.3f} in place of {hard:.3f}, mean of {len(widget.draws)} draws of the images. Each "
-        "target now says how much the image looks like every class. Raise τ and watch the small probabilities: they "
-        "keep their order, but become large enough to learn from.",
+        f"Its test accuracy is {soft:.3f} instead of {hard:.3f} (mean of {len(widget.draws)} draws of the images, τ = "
+        f"{SMOOTHED_TAU:g}). Each target now says how much the image looks like each class. Raise τ and watch the "
+        "small probabilities: they keep their order, but become large enough to learn from.",
     )
     return widget
 
@@ -512,13 +512,13 @@ def label_smoothing() -> LabelSmoothing:
     widget = LabelSmoothing(part="start-smoothing", title="Label smoothing", epsilons=list(EPSILONS), **data)
     hard, smooth, soft = widget.hard(), widget.smooth(widget.epsilon), widget.soft(widget.tau)
     widget.ask(
-        "A smoothed label needs no teacher: it moves a share ε of the probability away from the true class and spreads "
-        "it evenly. How much does the student learn from it, compared with the teacher?",
+        "A smoothed label needs no teacher: it takes a share ε of the probability and spreads it evenly over all "
+        "classes. Does the student learn as much from it as from the teacher?",
         ("Less", "As much: soft is soft", "More: it never repeats a teacher's mistake"),
         0,
         f"Test accuracy {hard:.3f} from plain labels, {smooth:.3f} from smoothed ones, {soft:.3f} from the teacher. "
-        "The smoothed label is the same for both images. The teacher's targets differ, and the difference says "
-        "something about the images. Is there an ε that reaches the teacher?",
+        "The smoothed label is the same for both images. The teacher's targets differ, because the images do. Is there "
+        "an ε with which smoothed labels reach the teacher?",
     )
     return widget
 
@@ -541,17 +541,17 @@ def weight_average() -> WeightAverage:
     losses = {beta: widget.excess(beta) for beta in BETAS}
     lowest = min(losses, key=losses.get)
     widget.ask(
-        "The weights jump about the minimum. Now we follow them with an average, β times itself plus 1 − β times the "
-        "newest weights. Which β ends nearest to the minimum?",
+        "The weights jump around the minimum. A moving average follows them: after each step it becomes β times itself "
+        "plus 1 − β times the new weights. Which β ends closest to the minimum?",
         (
             "β = 0: only the newest weights count",
             f"β = {lowest:g}",
-            f"β = {BETAS[-1]:g}: the more is averaged the better",
+            f"β = {BETAS[-1]:g}: the more averaging, the better",
         ),
         1,
         f"Loss above the minimum: {losses[0.0]:.3f} at β = 0, {losses[lowest]:.3f} at β = {lowest:g}, "
-        f"{losses[BETAS[-1]]:.3f} at β = {BETAS[-1]:g}. A little averaging leaves noise in; too much still remembers "
-        "where the path began. Move β and look where the average ends.",
+        f"{losses[BETAS[-1]]:.3f} at β = {BETAS[-1]:g}. With a small β the average stays noisy; with a large one it "
+        "still remembers where the path began. Move β and see where the average ends.",
     )
     return widget
 
@@ -569,13 +569,13 @@ def pretrained_channels() -> PretrainedChannels:
     level = widget.accuracy("untrained", most)
     enough = next(n for n in PHANTOM_COUNTS if widget.accuracy("pretrained", n) >= level)
     widget.ask(
-        f"On untrained channels {most} labels per class lead to an accuracy of {level:.3f}. How many labels per class "
-        "does it take on pretrained channels?",
-        (f"About {enough}", f"About {most} as well: photographs are no help with brains", "It never gets that far"),
+        f"With {most} labels per class, untrained channels reach an accuracy of {level:.3f}. How many labels per class "
+        "do pretrained channels need for that?",
+        (f"About {enough}", f"About {most}, too: photographs do not help with brains", "They never get that far"),
         0,
-        f"{enough} labels per class lead to {widget.accuracy('pretrained', enough):.3f} on pretrained channels, and "
-        f"{most} to {widget.accuracy('pretrained', most):.3f}. The channels were trained on photographs of animals and "
-        "things, yet they respond to edges, textures and shapes in brains too.",
+        f"With {enough} labels per class, pretrained channels reach {widget.accuracy('pretrained', enough):.3f}; with "
+        f"{most}, {widget.accuracy('pretrained', most):.3f}. They were trained on photographs of animals and things, "
+        "but edges, textures and shapes occur in brain images too.",
     )
     return widget
 
@@ -590,12 +590,12 @@ def complementary_halves() -> ComplementaryHalves:
     )  # fmt: skip
     first, middle = widget.accuracies(0), widget.accuracies(7)  # 0.9 ** 7 is nearest to one half
     widget.ask(
-        f"Main reaches {first['main']:.2f}, the auxiliary {first['auxiliary']:.2f}. Now the auxiliary's weights move "
-        "towards main's, step by step. How good is the auxiliary half-way, when every weight is the mean of the two?",
+        f"Main's accuracy is {first['main']:.2f}, the auxiliary's {first['auxiliary']:.2f}. Now the auxiliary's "
+        "weights move towards main's, step by step. How accurate is it half-way, when each weight is the mean of two?",
         ("Better than both: it knows both halves", "About as good as either", "Worse than both"),
         2,
-        f"{middle['auxiliary']:.3f}, mean of {len(widget.networks)} teachers. Channel 5 of the one is not channel 5 of "
-        f"the other, so their mean is neither. Averaging the two predictions is another matter: "
-        f"{first['opinions']:.3f}. Move n, and see how soon the auxiliary is a copy of main.",
+        f"It falls to {middle['auxiliary']:.3f} (mean of {len(widget.networks)} teachers). The fifth channel of one half "
+        "has nothing to do with the fifth of the other, so their mean is neither. Averaging the two predictions gives "
+        f"{first['opinions']:.3f}. Move n and see how soon the auxiliary is a copy of main.",
     )
     return widget

@@ -163,12 +163,17 @@ function question(model, onanswer) {
   const asked = model.get("question"), group = newId("guess");
   const said = h("p", { class: "dmws-start-said", role: "status", "data-name": "said" });
   const inputs = asked.options.map((_, i) => h("input", { type: "radio", name: group, value: i, "data-name": `option-${i}` }));
+  const options = asked.options.map((text, i) => h("label", { class: "dmws-start-option" }, inputs[i], h("span", {}, text)));
   const tell = (i) => {
     const head = i < 0 || i >= inputs.length ? "" : i === asked.right ? "Yes. " : "Not quite. ";
     said.replaceChildren(h("strong", {}, head), asked.explanation);
-    said.dataset.state = head === "Yes. " ? "right" : "open";
     node.dataset.answered = "true";
-    if (inputs[i]) inputs[i].checked = true;
+    options.forEach((option, k) => {
+      inputs[k].checked = k === i;
+      inputs[k].disabled = true;
+      option.dataset.state = k === asked.right ? "right" : k === i ? "wrong" : "other";
+      option.prepend(h("span", { class: "dmws-start-mark" }, k === asked.right ? "✓" : k === i ? "✗" : ""));
+    });
   };
   const answer = (i) => { keep(model, "answer", i); tell(i); onanswer(); };
   const submit = (event) => {
@@ -179,7 +184,7 @@ function question(model, onanswer) {
   };
   const node = h("form", { class: "dmws-start-question", onsubmit: submit },
     h("fieldset", {}, h("legend", {}, asked.text),
-      asked.options.map((text, i) => h("label", { class: "dmws-start-option" }, inputs[i], h("span", {}, text)))),
+      options),
     h("div", { class: "dmws-start-buttons" },
       h("button", { type: "submit", "data-name": "answer" }, "That is my answer"),
       h("button", { type: "button", "data-name": "show", onclick: () => answer(inputs.length) }, "No idea, show me")),
@@ -190,18 +195,20 @@ function question(model, onanswer) {
 
 /** A section of chapter 0: title, question, slider (locked until there is an answer), pictures, a sentence.
  *  `control` makes the slider; `update(answered)` draws everything and returns the sentence. */
-function section({ model, el, control, above = [], parts, pictures, update }) {
+function section({ model, el, control, parts, pictures, update }) {
   const answered = () => model.get("answer") >= 0;
   const words = h("p", { class: "dmws-start-words", "aria-live": "polite", "data-name": "words" });
-  let slide = null;
+  let slide = null, root = null;
   const refresh = () => {
     slide.input.disabled = !answered();
+    if (root) root.dataset.open = String(answered());
     words.textContent = update(answered()) || "";
     for (const one of pictures) one.redraw();
   };
   slide = control((name, value) => { keep(model, name, value); refresh(); });
-  const asked = question(model, refresh);
-  frame(el, model.get("part"), model.get("title"), ...above, asked, h("div", { class: "dmws-row" }, slide.node), ...parts, words);
+  // The button that was pressed goes away; the slider is what comes next.
+  const asked = question(model, () => { refresh(); slide.input.focus({ preventScroll: true }); });
+  root = frame(el, model.get("part"), model.get("title"), asked, h("div", { class: "dmws-row dmws-start-slider" }, slide.node), ...parts, words);
   refresh();
   return { refresh, answered };
 }
@@ -233,6 +240,7 @@ function curve(svg, a, points, { colour, dash = null, square = false, name }) {
 const upright = (svg, a, x) => svg.append(s("line", { x1: a.px(x), x2: a.px(x), y1: a.y0, y2: a.y1, stroke: "var(--dmws-quiet)", "stroke-dasharray": "4 3", "data-mark": "now" }));
 const key = (word, colour, look = "solid") => h("span", { class: "dmws-key" }, h("span", { class: "dmws-start-line", style: `border-top: 3px ${look} ${colour}` }), word);
 const panel = (title, ...parts) => h("div", { class: "dmws-start-panel" }, h("div", { class: "dmws-start-name" }, title), parts);
+const later = (node) => { node.classList.add("dmws-start-later"); return node; }; // not seen before the answer
 const grid = (...panels) => h("div", { class: "dmws-start-grid" }, panels);
 const fact = (words, one) => h("span", {}, words, one.node);
 
@@ -267,7 +275,7 @@ function fewLabels({ model, el }) {
   });
   const chart = picture("", 260, (svg, width, height) => {
     const a = axes(svg, width, height, { min: counts[0], max: counts[counts.length - 1], log: true, ticks: counts, label: "labels per class" },
-      { min: 0.5, max: 1, label: "share right" }, { left: 52, right: 16, top: 12, bottom: 42 });
+      { min: 0.5, max: 1, label: "accuracy" }, { left: 52, right: 16, top: 12, bottom: 42 });
     if (!open) return;
     upright(svg, a, n);
     for (const c of counts) draws.forEach((_, d) => svg.append(mark(a.px(c), a.py(fit(d, c).test), 2.5, true, { fill: "var(--dmws-aux)", opacity: 0.45 })));
@@ -277,9 +285,9 @@ function fewLabels({ model, el }) {
   section({ model, el, pictures: [map, chart],
     control: (set) => slider({ name: "count", label: "labels per class", value: n, choices: counts, onchange: (v) => { n = v; set("count", v); } }),
     parts: [
-      h("div", { class: "dmws-facts" }, fact("right on the labelled points: ", numbers.train), fact("on new points: ", numbers.test), fact(`on new points, mean of ${draws.length} draws: `, numbers.meanTest)),
-      grid(panel("What the model has learned", map.node), panel("Labelled and new points", chart.node,
-        h("div", { class: "dmws-facts" }, key("labelled points", "var(--dmws-main)"), key("new points", "var(--dmws-aux)", "dashed"))))],
+      h("div", { class: "dmws-facts" }, fact("accuracy on the labelled points: ", numbers.train), later(fact("on new points: ", numbers.test)), later(fact(`on new points, mean of ${draws.length} draws: `, numbers.meanTest))),
+      grid(panel("What the model has learned", map.node), later(panel(`Accuracy, mean of ${draws.length} draws`, chart.node,
+        h("div", { class: "dmws-facts" }, key("labelled points", "var(--dmws-main)"), key("new points", "var(--dmws-aux)", "dashed")))))],
     update: (answered) => {
       open = answered;
       const one = fit(0, n);
@@ -288,7 +296,7 @@ function fewLabels({ model, el }) {
       numbers.meanTest.put(open ? over(n, "test") : NaN);
       const known = `With ${n} labels per class the model gets ${percent(one.train)} of the labelled points right`;
       map.name(`The plane, divided by the model into two classes, with ${2 * n} labelled points${open ? ` and ${test.length} new ones` : ""}.`);
-      chart.name(open ? `Share right over labels per class, means of ${draws.length} draws. ${counts.map((c) => `${c}: labelled ${percent(over(c, "train"))}, new ${percent(over(c, "test"))}`).join("; ")}.` : "Empty until you answer.");
+      chart.name(open ? `Accuracy over labels per class, means of ${draws.length} draws. ${counts.map((c) => `${c}: labelled ${percent(over(c, "train"))}, new ${percent(over(c, "test"))}`).join("; ")}.` : "Empty until you answer.");
       return open ? `${known}, and ${percent(one.test)} of ${test.length} new points. The gap is ${(100 * (one.train - one.test)).toFixed(0)} percentage points.` : `${known}. The new points appear when you have answered.`;
     } });
   return [map, chart];
@@ -371,8 +379,8 @@ function softTargets({ model, el }) {
   const one = section({ model, el, pictures: [chart],
     control: (set) => slider({ name: "tau", label: "temperature τ", value: tau, choices: taus, onchange: (v) => { tau = v; set("tau", v); } }),
     parts: [h("div", { class: "dmws-start-examples" }, shown.map((b) => b.node)),
-      h("div", { class: "dmws-facts" }, fact("student from plain labels: ", numbers.hard), fact("from soft targets at this τ: ", numbers.soft)),
-      panel("A small student learns from the teacher's targets", chart.node, h("div", { class: "dmws-facts" }, key("soft targets", "var(--dmws-main)"), key("plain labels", "var(--dmws-quiet)", "dotted")))],
+      later(h("div", { class: "dmws-facts" }, fact("student from plain labels: ", numbers.hard), fact("from soft targets at this τ: ", numbers.soft))),
+      later(panel("A small student learns from the teacher's targets", chart.node, h("div", { class: "dmws-facts" }, key("soft targets", "var(--dmws-main)"), key("plain labels", "var(--dmws-quiet)", "dotted"))))],
     update: (answered) => {
       open = answered;
       if (open && !begun) {
@@ -401,10 +409,10 @@ function labelSmoothing({ model, el }) {
   const chart = studentChart(learn, { kind: "smooth", values: epsilons, label: "ε", open: () => open, now: () => epsilon, format: String });
   const one = section({ model, el, pictures: [chart],
     control: (set) => slider({ name: "epsilon", label: "smoothing ε", value: epsilon, choices: epsilons, onchange: (v) => { epsilon = v; set("epsilon", v); } }),
-    parts: [h("div", { class: "dmws-facts" }, key("smoothed label", "var(--dmws-good)"), key(`teacher at τ = ${tau} (after your answer)`, "var(--dmws-aux)", "dashed")),
+    parts: [h("div", { class: "dmws-facts" }, key("smoothed label", "var(--dmws-good)"), later(key(`teacher at τ = ${tau}`, "var(--dmws-aux)", "dashed"))),
       h("div", { class: "dmws-start-examples" }, shown.map((b) => b.node)),
-      h("div", { class: "dmws-facts" }, fact("student from plain labels: ", numbers.hard), fact("from smoothed labels: ", numbers.smooth), fact(`from the teacher at τ = ${tau}: `, numbers.soft)),
-      panel("A small student learns from smoothed labels", chart.node, h("div", { class: "dmws-facts" }, key("smoothed labels", "var(--dmws-main)"), key("plain labels", "var(--dmws-quiet)", "dotted")))],
+      later(h("div", { class: "dmws-facts" }, fact("student from plain labels: ", numbers.hard), fact("from smoothed labels: ", numbers.smooth), fact(`from the teacher at τ = ${tau}: `, numbers.soft))),
+      later(panel("A small student learns from smoothed labels", chart.node, h("div", { class: "dmws-facts" }, key("smoothed labels", "var(--dmws-main)"), key("plain labels", "var(--dmws-quiet)", "dotted"))))],
     update: (answered) => {
       open = answered;
       if (open && !begun) {
@@ -460,9 +468,9 @@ function averages({ model, el }) {
   section({ model, el, pictures: [map, chart],
     control: (set) => slider({ name: "beta", label: "beta (β)", value: beta, choices: betas, onchange: (v) => { beta = v; set("beta", v); } }),
     parts: [
-      h("div", { class: "dmws-facts" }, fact("the path itself, loss above the minimum: ", numbers.main), fact("its average: ", numbers.loss), fact("half of the start is gone after: ", numbers.half), "steps"),
-      grid(panel("One path, in the plane of the two weights", map.node, h("div", { class: "dmws-facts" }, key("the weights, step by step", "var(--dmws-main)"), key("their average", "var(--dmws-aux)"), h("span", { class: "dmws-key" }, h("strong", { class: "dmws-start-plus", "aria-hidden": "true" }, "+"), "minimum of the loss"))),
-        panel(`Mean of ${orders.length} paths, last ${last} steps`, chart.node))],
+      h("div", { class: "dmws-facts" }, fact("loss of the path above the minimum: ", numbers.main), later(fact("of its average: ", numbers.loss)), later(h("span", {}, "half of the start is gone after ", numbers.half.node, " steps"))),
+      grid(panel("One path, in the plane of the two weights", map.node, h("div", { class: "dmws-facts" }, key("the weights, step by step", "var(--dmws-main)"), later(key("their average", "var(--dmws-aux)")), h("span", { class: "dmws-key" }, h("strong", { class: "dmws-start-plus", "aria-hidden": "true" }, "+"), "minimum of the loss"))),
+        later(panel(`Mean of ${orders.length} paths, last ${last} steps`, chart.node)))],
     update: (answered) => {
       open = answered;
       const half = beta === 0 ? 0 : Math.log(2) / -Math.log(beta);
@@ -514,8 +522,8 @@ function pretrainedChannels({ model, el }) {
   const jobs = (who) => counts.map((c) => draws.map((_, d) => () => one(who, c, d)));
   const view = section({ model, el, pictures: [chart],
     control: (set) => slider({ name: "count", label: "labels per class", value: n, choices: counts, onchange: (v) => { n = v; set("count", v); } }),
-    parts: [h("div", { class: "dmws-facts" }, fact("pretrained channels: ", numbers.pretrained), fact("untrained channels: ", numbers.untrained)),
-      panel(`Logistic regression on the channels, ${draws.length} draws of labels`, chart.node, h("div", { class: "dmws-facts" }, key("pretrained channels", "var(--dmws-main)"), key("untrained channels", "var(--dmws-aux)", "dashed"), key("chance", "var(--dmws-quiet)", "dotted")))],
+    parts: [h("div", { class: "dmws-facts" }, later(fact("pretrained channels: ", numbers.pretrained)), fact("untrained channels: ", numbers.untrained)),
+      panel(`Logistic regression on the channels, ${draws.length} draws of labels`, chart.node, h("div", { class: "dmws-facts" }, later(key("pretrained channels", "var(--dmws-main)")), key("untrained channels", "var(--dmws-aux)", "dashed"), key("chance", "var(--dmws-quiet)", "dotted")))],
     update: (answered) => {
       open = answered;
       if (open && !begun) {
@@ -576,11 +584,11 @@ function complementary({ model, el }) {
     svg.append(mark(a.px(n), a.py(auxiliary(n)), 5, true, { fill: "var(--dmws-aux)", stroke: "var(--dmws-back)", "data-mark": "auxiliary" }));
   });
   section({ model, el, pictures: [strip, chart],
-    control: (set) => slider({ name: "step", label: "averaging steps n", value: n, choices: steps, onchange: (v) => { n = v; set("step", v); } }),
+    control: (set) => slider({ name: "step", label: "steps n", value: n, choices: steps, onchange: (v) => { n = v; set("step", v); } }),
     parts: [panel(`Who has which of the teacher's ${H} channels`, strip.node),
       h("div", { class: "dmws-facts" }, h("span", {}, "overlap at the start: 0 channels"), fact("auxiliary's own start left, βⁿ: ", numbers.left)),
-      h("div", { class: "dmws-facts" }, fact("main: ", numbers.main), fact("auxiliary (weights averaged): ", numbers.aux), fact("predictions of both averaged: ", numbers.opinions), fact("teacher: ", numbers.teacher)),
-      panel(`Mean of ${networks.length} teachers`, chart.node, h("div", { class: "dmws-facts" }, key("main", "var(--dmws-main)"), key("auxiliary: average of the weights", "var(--dmws-aux)", "dashed"), key("average of the two first predictions", "var(--dmws-good)", "dotted")))],
+      h("div", { class: "dmws-facts" }, fact("main: ", numbers.main), fact("auxiliary: ", numbers.aux), later(fact("both predictions averaged: ", numbers.opinions)), fact("teacher: ", numbers.teacher)),
+      panel(`Mean of ${networks.length} teachers`, chart.node, h("div", { class: "dmws-facts" }, key("main", "var(--dmws-main)"), key("auxiliary: average of the weights", "var(--dmws-aux)", "dashed"), later(key("average of the two first predictions", "var(--dmws-good)", "dotted"))))],
     update: (answered) => {
       open = answered;
       const left = n ? beta ** n : 1;
