@@ -594,8 +594,8 @@ def complementary_halves() -> ComplementaryHalves:
         "weights move towards main's, step by step. How accurate is it half-way, when each weight is the mean of two?",
         ("Better than both: it knows both halves", "About as good as either", "Worse than both"),
         2,
-        f"It falls to {middle['auxiliary']:.3f} (mean of {len(widget.networks)} teachers). The fifth channel of one half "
-        "has nothing to do with the fifth of the other, so their mean is neither. Averaging the two predictions gives "
+        f"It falls to {middle['auxiliary']:.3f} (mean of {len(widget.networks)} teachers). The fifth channel of one "
+        "half has nothing to do with the fifth of the other, so their mean is neither. Averaging the predictions gives "
         f"{first['opinions']:.3f}. Move n and see how soon the auxiliary is a copy of main.",
     )
     return widget
