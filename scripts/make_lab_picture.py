@@ -53,7 +53,8 @@ return {
 CURVE = """
 const run = new lab.Lab({ ...given.settings, seed: given.seed }, given.assets);
 run.step(run.settings.steps);
-return { steps: run.history.steps, main: Object.fromEntries(lab.METHODS.map((method) => [method, run.history[method].main])) };
+const main = Object.fromEntries(lab.METHODS.map((method) => [method, run.history[method].main]));
+return { steps: run.history.steps, main };
 """
 
 

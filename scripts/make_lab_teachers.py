@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from dmws_lite._system import write_atomic
 
 OUT = ROOT / "data" / "lab" / "teachers.json"
-HIDDEN = {"plane": (64, 64), "phantoms": (64, 64)}
+HIDDEN = {"plane": (64, 64), "phantoms": (48, 48)}
 STEPS, BATCH, RATE, DECAY = 4000, 128, 3e-3, 0.01
 TRAIN, TEST = {"plane": 6000, "phantoms": 8000}, 2000
 DRAW = """

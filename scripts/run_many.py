@@ -1,11 +1,11 @@
 """Run grids in many processes at once, for a limited time, on a GPU and on the CPU's cores.
 
     python scripts/run_many.py map map_parts --data FOLDER --out runs/map --minutes 9
-    nice python scripts/run_many.py map map_parts --data FOLDER --out runs/map --cpu 2      (a laptop, in the background)
+    nice python scripts/run_many.py map map_parts --data FOLDER --out runs/map --cpu 2   (a laptop, in the background)
 
-With a GPU, a few processes train stacks of runs on it, in the order of the grids. The other processes have one core each.
-They take what cannot be stacked first, and then the runs of the grids from their end. Each process reads a data set once.
-Records are written one by one and whole, so the same command resumes after an interruption.
+With a GPU, a few processes train stacks of runs on it, in the order of the grids. The other processes have one core
+each. They take what cannot be stacked first, and then the runs of the grids from their end. Each process reads a data
+set once. Records are written one by one and whole, so the same command resumes after an interruption.
 """
 
 from __future__ import annotations
@@ -105,6 +105,7 @@ def _work(given: argparse.Namespace, job: tuple[str, int, int, bool], began: flo
     from dmws_lite.experiments.grids import run_grid
 
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # precision: fp32 in a grid is fp32, also in convolutions
     shelf, name = Shelf(given.data), f"{device} {number}/{processes}"
     command = f"scripts/run_many.py {' '.join(Path(grid).name for grid in given.grids)}"
     try:
@@ -153,12 +154,8 @@ def _summary(given: argparse.Namespace, seconds: float) -> None:
         left = set(missing(grid, given.out / grid.name))
         blocks = [f"{sum(run not in left for run in block)}/{len(block)}" for block in grid.blocks]
         failed = len(list((given.out / grid.name).glob("*.failed.json")))
-        counts[grid.name] = {
-            "made": len(grid.runs) - len(left),
-            "of": len(grid.runs),
-            "failed": failed,
-            "blocks": blocks,
-        }
+        made = len(grid.runs) - len(left)
+        counts[grid.name] = {"made": made, "of": len(grid.runs), "failed": failed, "blocks": " ".join(blocks)}
     print(json.dumps({"seconds": round(seconds), **counts}, indent=1), flush=True)
     if given.archive:
         given.archive.parent.mkdir(parents=True, exist_ok=True)

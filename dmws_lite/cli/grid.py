@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +62,15 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="run only every N-th, beginning with the I-th, to use several processes side by side",
     )
     run.add_argument("--threads", metavar="N", type=int, help="CPU threads of this process (default: PyTorch's own)")
+    run.add_argument("--device", default="auto", help="auto (default), cpu, cuda or mps")
+    run.add_argument(
+        "--stack",
+        metavar="N",
+        type=int,
+        default=1,
+        help="train up to N runs at once where they differ in seed and learning rate only (for a GPU; default: 1)",
+    )
+    run.add_argument("--minutes", metavar="M", type=float, default=math.inf, help="begin no run after this time")
     run.add_argument("--quiet", action="store_true", help="no progress bar and no line per run")
 
     report = add_command(
@@ -107,6 +118,8 @@ def run_command(given: argparse.Namespace) -> int:
                 f"--threads {given.threads} is out of range; give 1 to {processors}, the processors of this machine"
             )
         torch.set_num_threads(given.threads)
+    if given.stack < 1:
+        raise ValueError(f"--stack {given.stack} is out of range; give at least 1")
     if given.dry_run:
         return _dry_run(grid, out, given.data, given.share)
     if out.exists() and not out.is_dir():
@@ -119,7 +132,8 @@ def run_command(given: argparse.Namespace) -> int:
 
     command = f"dmws-lite run {Path(given.grid).name}" + (" --data FOLDER" if given.data else "")
     try:
-        done = run_grid(grid, out, given.data, command, progress=not given.quiet, share=given.share, say=say)
+        limits = {"stack": given.stack, "until": time.monotonic() + 60 * given.minutes, "device": given.device}
+        done = run_grid(grid, out, given.data, command, not given.quiet, given.share, say, **limits)
     except KeyboardInterrupt:
         left = len(missing(grid, out))
         print(
@@ -134,7 +148,7 @@ def run_command(given: argparse.Namespace) -> int:
     if done.failed:
         text += f"; {done.failed} failed, see the .failed.json files there"
     elif left:
-        text += f"; {left} are left for the other shares"
+        text += f"; {left} are left for {'later' if math.isfinite(given.minutes) else 'the other shares'}"
     print(text)
     return FAILED if done.failed else DONE
 

@@ -212,7 +212,7 @@ def run_grid(
         device: see :class:`dmws_lite.training.config.TrainConfig`.
         stack: train up to this many runs at once, where they differ in seed and learning rate only, see
             :mod:`dmws_lite.experiments.stacked`; 1 for one after the other.
-        until: begin no run after this reading of ``time.monotonic()``, nor one that would, by the longest so far, end
+        until: begin no run after this reading of ``time.monotonic()``, nor one that would, by the shortest so far, end
             after it.
         shelf: what the runs share, made with ``root`` where left out.
     """
@@ -221,10 +221,10 @@ def run_grid(
     todo = [[run for run in runs if run in lacking] for runs in own]
     shelf, made, failed = shelf or Shelf(root), 0, 0
     with tqdm(total=sum(map(len, todo)), unit="run", disable=not progress, smoothing=0) as bar:
-        longest = 0.0
+        shortest = math.inf
         for runs in filter(None, todo):
             began = time.monotonic()
-            if began + longest > until:
+            if began + (0 if shortest == math.inf else shortest) > until:
                 break
             runs = [run for run in runs if not (Path(folder) / f"{run.name}.json").exists()]  # others may be faster
             for run, found in _carried_out(runs, shelf, command, device, stack, bar):
@@ -238,7 +238,7 @@ def run_grid(
                     failure.unlink(missing_ok=True)
                     say(f"{run.name}: accuracy {found['metrics']['accuracy']:.3f}, {found['seconds']:.0f} s")
                     made += 1
-            longest = max(longest, time.monotonic() - began)
+            shortest = min(shortest, time.monotonic() - began)
             bar.n = made + failed
             bar.refresh()
     left = set(missing(grid, folder))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -94,14 +94,7 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
     peaks = torch.tensor([[m.config.learning_rate] for m in members], dtype=torch.float64, device=device)
     optimizer = StackedAdamW(main, config.weight_decay)
 
-    def taught(weights: dict, others: dict, inputs: Tensor, targets: Tensor, aux_logits: Tensor | None):
-        teacher = strategy
-        if frozen is not None:
-            teacher = replace(strategy, frozen=lambda images: functional_call(frozen.model, others, (images,)))
-        logits = functional_call(main.model, weights, (inputs,))
-        return teacher.loss(Batch(inputs, targets, None, logits, aux_logits, main.model, None, None))
-
-    losses = vmap(taught, in_dims=(0, 0, 0, 0, None if aux is None else 0))
+    losses = _losses(strategy, main, frozen, with_aux=aux is not None)
     results = [Result(config=m.config, device=str(device)) for m in members]
     failures: dict[int, FloatingPointError] = {}
     for epoch in range(config.epochs):
@@ -124,9 +117,9 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
         means = {name: value.tolist() for name, value in sums.items()}
         measured = images.measure(main, aux) if is_measured(epoch + 1, config) else None
         seconds = (time.perf_counter() - started) / len(members)
+        remaining = None if aux is None else remaining_share(config.beta, done)
         for place, (member, result) in enumerate(zip(members, results)):
             rate = learning_rate_at(done - 1, steps, member.config)
-            remaining = None if aux is None else remaining_share(config.beta, done)
             columns = measured[place].columns() if measured else dict.fromkeys(MEASURED)
             own = {name: values[place] for name, values in means.items()}
             row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **own, remaining=remaining, **columns)
@@ -143,6 +136,23 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
         if place not in failures:
             result.finish(measured[place])  # the last epoch is always measured
     return [failures.get(place, result) for place, result in enumerate(results)]
+
+
+def _losses(strategy: Strategy, main: Stack, frozen: Stack | None, with_aux: bool) -> Callable[..., dict[str, Tensor]]:
+    """Return the function that gives the terms of the loss of all runs, each ``(R,)``.
+
+    It takes the weights of main, those of the frozen networks (an empty mapping without), inputs ``(R, N, 3, H, W)``,
+    labels ``(R, N)``, and the auxiliaries' logits ``(R, N, K)`` or ``None``.
+    """
+
+    def of_one(weights: dict, others: dict, inputs: Tensor, targets: Tensor, aux_logits: Tensor | None) -> dict:
+        teacher = strategy
+        if frozen is not None:
+            teacher = replace(strategy, frozen=lambda images: functional_call(frozen.model, others, (images,)))
+        logits = functional_call(main.model, weights, (inputs,))
+        return teacher.loss(Batch(inputs, targets, None, logits, aux_logits, main.model, None, None))
+
+    return vmap(of_one, in_dims=(0, 0, 0, 0, 0 if with_aux else None))
 
 
 def _checked(members: Sequence[Member]) -> Strategy:

@@ -71,6 +71,18 @@ def test_a_stack_is_the_ordinary_loop_up_to_rounding(case):
         assert together.metrics["confusion"] == alone.metrics["confusion"]
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("case", ["labels", "augmented", "skd", "hybrid", "vit"])
+def test_a_stack_is_the_ordinary_loop_on_a_gpu(case):
+    make, options = CASES[case]
+    runs = [member(seed, rate, make(), **options, device="cuda") for seed, rate in RUNS]
+    alone = [fit(m.main, m.aux, m.data, m.config, strategy=m.strategy) for m in copy.deepcopy(runs)]
+    for result, other in zip(fit_stack(runs), alone):
+        assert result.device.startswith("cuda")
+        for row, expected in zip(result.history, other.history, strict=True):
+            assert row["loss"] == pytest.approx(expected["loss"], rel=2e-3)
+
+
 def test_the_networks_hold_what_was_trained():
     ours = [member(seed, rate, make_strategy("skd")) for seed, rate in RUNS]
     alone = [copy.deepcopy(m) for m in ours]

@@ -58,6 +58,8 @@ const SHAPES = {
   P: (x, y, r) => plus(x, y, r * 1.1, false),
   X: (x, y, r) => plus(x, y, r * 1.1, true),
   "*": (x, y, r) => polygon(x, y, r * 1.4, 5, 0, r * 0.6),
+  "<": (x, y, r) => polygon(x, y, r * 1.25, 3, -Math.PI / 2),
+  h: (x, y, r) => polygon(x, y, r * 1.2, 6, 0),
 };
 const shapeOf = (style) => SHAPES[style.marker] || SHAPES.o;
 

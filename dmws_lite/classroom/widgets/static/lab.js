@@ -25,7 +25,7 @@ const TASK_WORDS = { "plane/spirals": "spirals", "plane/rings": "rings", "plane/
 const RULE_WORDS = { uniform: "uniform", consecutive: "consecutive", random: "random", random_inconsistent: "random, inconsistent", magnitude: "largest norms" };
 
 const SEEDS = 30;
-const FRAME = 11; // milliseconds of training in a frame, so that drawing keeps it below the screen's 16
+const FRAME = 9; // milliseconds of training in a frame, so that drawing keeps it below the screen's 16
 const SPEEDS = [["12", "slow"], ["120", "normal"], ["0", "fast"]]; // steps a second; 0: as many as fit
 
 /** Read what stands behind `#lab=`: { settings, show, preset, problem }, or null where there is no such part.
@@ -43,11 +43,11 @@ function readLink(hash, { DEFAULTS, TASKS, RULE_NAMES, METHODS }, presets) {
   try { given = decodeURIComponent(found[1]).split(",").filter(Boolean); } catch { refuse("cannot be read: it has a broken % sign."); }
   for (const part of given) {
     const [name, text = ""] = part.split(":");
-    if (lists[name]) {
+    if (Object.hasOwn(lists, name)) {
       if (!lists[name].includes(text)) { refuse(`asks for ${name} ${text || "nothing"}; choose one of ${lists[name].join(", ") || "none"}.`); continue; }
       if (name === "show" || name === "preset") link[name] = text;
       else link.settings[name] = name === "tauSquared" ? text === "true" : text;
-    } else if (LIMITS[name]) {
+    } else if (Object.hasOwn(LIMITS, name)) {
       const [low, high] = LIMITS[name], value = text.trim() === "" ? NaN : Number(text), whole = WHOLE.includes(name);
       if (!(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
         refuse(`asks for ${WORDS[name]} ${text || "nothing"}; choose ${whole ? "a whole number" : "a number"} from ${low} to ${high}.`);
@@ -158,7 +158,7 @@ function render({ model, el }) {
   let panel = "teach", view = "curves", seeds = null, moved = "", speed = 120, touched = false;
 
   // -- pictures ---------------------------------------------------------------------------------------------------
-  const half = 2.35, fine = gridInputs(72, half), coarse = gridInputs(40, half);
+  const half = 2.35, FINE = 72, COARSE = 40, grids = { [FINE]: gridInputs(FINE, half), [COARSE]: gridInputs(COARSE, half) };
   const roles = ["teacher", "main", "auxiliary"].map((role) => ({ role, panel: canvasPanel(role), paint: regionPainter(), fresh: "" }));
   const captions = Object.fromEntries(roles.map(({ role }) => [role, h("span", { class: "lab-role-value", "data-name": `${role}-value` })]));
   let colours = { back: [255, 255, 255], ink: "#1f2328" };
@@ -169,15 +169,20 @@ function render({ model, el }) {
   const method = (key = show) => methods.find((one) => one.key === key);
   const taught = () => method().auxiliary !== "";
 
-  /** Paint one role. `sharp` takes the fine grid: for a page that stands still. */
-  function paintRole({ role, panel: place, paint }, sharp) {
+  /** Paint one role; in the plane from its probabilities on an n x n grid. */
+  function paintRole(one, n = 0, probabilities = null) {
+    const { role, panel: place, paint } = one;
     place.paint((context, width) => {
+      if (role === "teacher") {
+        if (one.key === teacherKey(width)) return;
+        one.key = teacherKey(width);
+      }
       const { data } = lab, ground = `rgb(${colours.back.join(" ")})`;
       context.clearRect(0, 0, width, width);
       if (role === "auxiliary" && !taught()) return;
       const isTeacher = role === "teacher", classes = isTeacher ? data.source.classes : data.classes;
       if (data.side) {
-        const shown = isTeacher ? data.source : data.test, across = 5, items = [];
+        const shown = isTeacher ? data.source : data.test, across = width < 130 ? 3 : width < 190 ? 4 : 5, items = [];
         const cut = (set, i) => set.x.subarray(i * data.inputs, (i + 1) * data.inputs);
         const names = isTeacher ? data.source.names : data.labels, badge = (k) => (isTeacher ? names[k].at(-1) : names[k][0]).toUpperCase();
         const labelled = isTeacher ? 0 : Math.min(across, data.train.n);
@@ -185,8 +190,8 @@ function render({ model, el }) {
           const k = data.train.labels[i];
           items.push({ pixels: cut(data.train, i), side: data.side, badge: badge(k), colour: CLASS_COLOURS[k % CLASS_COLOURS.length], light: isLight(k % CLASS_COLOURS.length), ringed: true, crossed: data.train.truth[i] !== k });
         }
-        const n = across * across - labelled, guesses = lab.predict(show, role, shown.x, n);
-        for (let i = 0; i < n; i++) {
+        const rest = across * across - labelled, guesses = lab.predict(show, role, shown.x, rest);
+        for (let i = 0; i < rest; i++) {
           let best = 0;
           for (let k = 1; k < classes; k++) if (guesses[i * classes + k] > guesses[i * classes + best]) best = k;
           const c = best % CLASS_COLOURS.length;
@@ -195,8 +200,7 @@ function render({ model, el }) {
         drawThumbnails(context, width, across, items, colours.ink, colours.back);
         return;
       }
-      const n = sharp ? 72 : 40, grid = sharp ? fine : coarse;
-      paint(context, width, { probabilities: lab.predict(show, role, grid, n * n), n, classes, back: colours.back });
+      paint(context, width, { probabilities, n, classes, back: colours.back });
       if (isTeacher) drawDots(context, width, half, data.source, 240);
       else {
         drawDots(context, width, half, data.test, 240);
@@ -204,6 +208,39 @@ function render({ model, el }) {
       }
     });
   }
+
+  // Fine pictures are made in pieces of some milliseconds, one role after the other, so that no frame is long.
+  const waiting = new Map(); // role -> { fine, key, done, probabilities }
+  function paintSoon(fine) {
+    const idle = !waiting.size;
+    for (const one of roles) waiting.set(one, { fine });
+    if (idle) requestAnimationFrame(paintNext);
+  }
+  function paintNext() {
+    if (!waiting.size) return;
+    const [one, job] = waiting.entries().next().value, { role } = one;
+    const classes = role === "teacher" ? lab.data.source.classes : lab.data.classes, key = `${lab.now} ${show}`;
+    const absent = role === "auxiliary" && !taught();
+    if (lab.data.side || absent || alreadyThere(one)) paintRole(one);
+    else {
+      const n = job.fine || role === "teacher" ? FINE : COARSE, grid = grids[n];
+      if (job.lab !== lab || job.key !== key) Object.assign(job, { lab, key, done: 0, probabilities: new Float64Array(n * n * classes) });
+      for (const until = performance.now() + FRAME; job.done < n * n && performance.now() < until;) {
+        const rows = Math.min(256, n * n - job.done);
+        job.probabilities.set(lab.predict(show, role, grid.subarray(2 * job.done), rows), job.done * classes);
+        job.done += rows;
+      }
+      if (job.done < n * n) { requestAnimationFrame(paintNext); return; }
+      paintRole(one, n, job.probabilities);
+    }
+    waiting.delete(one);
+    if (waiting.size) requestAnimationFrame(paintNext);
+  }
+  /** What a student does now, coarsely and at once: while it learns. */
+  const paintQuickly = (one) => (lab.data.side ? paintRole(one) : paintRole(one, COARSE, lab.predict(show, one.role, grids[COARSE], COARSE * COARSE)));
+  /** The teacher does not learn: it is painted once for each task, size and theme. */
+  const teacherKey = (width) => [lab.settings.world, lab.settings.task, lab.settings.seed, width, colours.back].join();
+  const alreadyThere = (one) => one.role === "teacher" && one.key === teacherKey(Math.round(one.panel.canvas.clientWidth));
 
   const chance = () => 1 / lab.data.classes;
   const reached = (list) => lab.history.steps.map((step, i) => [step, list[i]]).filter(([, v]) => v !== null);
@@ -240,7 +277,7 @@ function render({ model, el }) {
   });
   const PAIRS = [["single", "random"], ["dual", "single"], ["same", "single"], ["dual", "same"]].map((two) => two.map(method));
   const spreadChart = seedChart({ methods, pairedOf: paired, state: () => ({ results: seeds.results, pairs: PAIRS, floor: Math.min(chance(), 1) }) });
-  const chartHeight = () => (root.clientHeight && narrow() ? 158 : 238);
+  const chartHeight = () => (narrow() ? 156 - (lab.data.side ? 16 : 0) - (panel === "task" ? 26 : 0) : 238);
   const smallHeight = () => (narrow() ? 79 : 118);
   const narrow = () => root.clientWidth < 600;
 
@@ -299,17 +336,21 @@ function render({ model, el }) {
     if (lab.finished) {
       playing = false;
       everything();
-      finished();
+      requestAnimationFrame(finished);
       return;
     }
     showRun();
-    if (measured) showCurves();
-    else moveCursors();
-    // One picture a frame is enough; readers who want little motion get one in a while.
-    if (!calm.matches || time - painted > 500) {
-      painted = time;
-      turn = (turn + 1) % 2;
-      paintRole(roles[1 + (taught() ? turn : 0)], false);
+    if (measured && !calm.matches) showCurves();
+    else {
+      moveCursors();
+      // One picture a frame is enough; readers who want little motion get all of them, once in a while.
+      if (!calm.matches) {
+        turn = (turn + 1) % 2;
+        paintQuickly(roles[1 + (taught() ? turn : 0)]);
+      } else if (time - painted > 800) {
+        painted = time;
+        everything(false);
+      }
     }
     requestAnimationFrame(tick);
   }
@@ -389,11 +430,11 @@ function render({ model, el }) {
   dials.tauSquared = toggle({ name: "tauSquared", label: "factor τ²", value: settings.tauSquared, onchange: (v) => change("tauSquared", v) });
   const letter = (sign, words) => h("span", {}, h("b", { class: "lab-letter" }, sign), ` ${words}`);
   const teach = h("div", { class: "lab-panel", "data-panel": "teach" }, h("div", { class: "lab-panel-title" }, "Move these while it learns"),
-    dial("alpha", letter("α", "label’s weight")), dial("beta", letter("β", "auxiliary keeps")), dial("tau", letter("τ", "temperature")), dials.tauSquared.node, dial("rate", letter("η", "learning rate")));
+    dial("alpha", letter("α", "label’s weight")), dial("beta", letter("β", "memory")), dial("tau", letter("τ", "temperature")), dials.tauSquared.node, dial("rate", letter("η", "learning rate")));
   const tasks = Object.entries(TASKS).flatMap(([world, some]) => Object.keys(some).map((task) => [`${world}/${task}`, TASK_WORDS[`${world}/${task}`] || task]));
   const task = h("div", { class: "lab-panel", "data-panel": "task" }, h("div", { class: "lab-panel-title" }, "A change here starts anew"),
     list("task", "task", tasks, `${settings.world}/${settings.task}`), list("rule", "selection rule", RULE_NAMES.map((rule) => [rule, RULE_WORDS[rule] || rule])),
-    dial("labels", "labels per class"), dial("noise", "wrong labels"), dial("seed", "seed"), dial("steps", "steps"),
+    dial("labels", "labels per class"), dial("noise", "wrong labels"), h("div", { class: "lab-halves" }, dial("seed", "seed"), dial("steps", "steps")),
     h("details", { class: "lab-more" }, h("summary", {}, "optimiser"),
       list("optimizer", "optimiser", [["adamw", "AdamW"], ["sgd", "SGD"]]), list("schedule", "schedule", [["cosine", "rise, then cosine"], ["constant", "constant"]]), list("batch", "batch", VALUES.batch.map((n) => [n, n]))));
 
@@ -401,14 +442,14 @@ function render({ model, el }) {
   const words = h("p", { class: "lab-words", "aria-live": "polite", "data-name": "told" });
   const alarm = h("p", { class: "lab-alarm", role: "alert", "data-name": "problem", hidden: true });
   const showWords = (more = "") => { words.textContent = `${explain(moved, settings) || standing()} ${more}`.trim(); };
-  const last = (key, role) => lab.accuracy(key, role).toFixed(3);
+  const last = (key, role) => accuracyNow(key, role).toFixed(3);
   /** What a listener is told when the lab stands still. */
   function standing() {
     if (lab.now === 0) return "Four students wait at their starts. Press play.";
     const mains = methods.map((one) => `${one.short} ${last(one.key, "main")}`).join(", ");
     return `Step ${lab.now} of ${lab.settings.steps}. Test accuracy: ${mains}${taught() ? `; auxiliary of ${method().short} ${last(show, "auxiliary")}` : ""}.`;
   }
-  function tell(before = "") { words.textContent = `${before} ${standing()}`.trim(); }
+  function tell(before = "") { requestAnimationFrame(() => requestAnimationFrame(() => { if (!playing) words.textContent = `${before} ${standing()}`.trim(); })); }
   function finished() {
     tell();
     if (story && story.guess !== null) endStory();
@@ -431,7 +472,7 @@ function render({ model, el }) {
   });
   const emptySeeds = () => ({ seeds: [], ...Object.fromEntries(METHODS.map((key) => [key, { main: [] }])) });
   function startSeeds() {
-    pause(true);
+    pause();
     seeds = { running: true, stale: false, results: emptySeeds() };
     machine.start({ ...settings }, Array.from({ length: SEEDS }, (_, i) => i));
     chooseView("seeds");
@@ -543,6 +584,7 @@ function render({ model, el }) {
     panel = key;
     for (const [name, node] of Object.entries(panels)) node.dataset.chosen = String(name === key);
     for (const [name, node] of panelTabs) node.setAttribute("aria-pressed", String(name === key));
+    if (lab && narrow()) everything();
   }
   function chooseView(key) {
     view = key;
@@ -550,7 +592,7 @@ function render({ model, el }) {
     root.dataset.view = key;
     for (const [name, node] of viewTabs) node.setAttribute("aria-pressed", String(name === key));
     if (key === "seeds") showSeeds();
-    else showCurves();
+    else everything();
   }
 
   // -- showing ---------------------------------------------------------------------------------------------------------
@@ -563,17 +605,25 @@ function render({ model, el }) {
     scrub.setAttribute("aria-valuetext", `step ${lab.now} of ${lab.settings.steps}`);
     counter.textContent = `${lab.now} / ${lab.settings.steps}`;
   }
-  const current = (list) => { const i = lab.history.steps.findLastIndex((step) => step <= lab.now); return i < 0 ? null : list[i]; };
+  const current = (list) => list[lab.history.steps.findLastIndex((step) => step <= lab.now)];
+  /** Test accuracy: the last measured one while it runs, that of this very step when it stands still. */
+  let exact = { lab: null };
+  function accuracyNow(key, role) {
+    if (role === "auxiliary" && !method(key).auxiliary) return null;
+    if (playing) return current(lab.history[key][role]);
+    if (exact.lab !== lab || exact.step !== lab.now) exact = { lab, step: lab.now };
+    return (exact[`${key}/${role}`] ??= lab.accuracy(key, role));
+  }
   const put = (node, value, n = 3) => { node.dataset.number = value === null ? "" : String(value); node.textContent = value === null ? "–" : value.toFixed(n); };
   function showNumbers() {
     for (const { one, node, input, value } of chips) {
-      put(value, current(lab.history[one.key].main));
+      put(value, accuracyNow(one.key, "main"));
       input.checked = one.key === show;
       node.dataset.chosen = String(one.key === show);
     }
     put(captions.teacher, lab.teacher.accuracy);
-    put(captions.main, current(lab.history[show].main));
-    put(captions.auxiliary, taught() ? current(lab.history[show].auxiliary) : null);
+    put(captions.main, accuracyNow(show, "main"));
+    put(captions.auxiliary, accuracyNow(show, "auxiliary"));
   }
   function showCurves() {
     showNumbers();
@@ -582,16 +632,22 @@ function render({ model, el }) {
     distance.redraw();
   }
   function moveCursors() { for (const chart of [accuracy, share, distance]) chart.move(lab.now); }
-  function everything(sharp = !playing) {
+  /** Bring all up to date: the count at once, the rest before the next picture of the screen. */
+  let pending = null;
+  function everything(fine = !playing) {
     showRun();
+    if (pending === null) requestAnimationFrame(() => { const now = pending; pending = null; showAll(now); });
+    pending = fine;
+  }
+  function showAll(sharp) {
     showCurves();
     root.dataset.show = show;
     root.dataset.auxiliary = String(taught());
     root.dataset.selects = String(method().selects);
-    for (const one of roles) paintRole(one, sharp);
+    paintSoon(sharp);
     if (!sharp) return;
-    const list = methods.map((one) => `${one.short} ${current(lab.history[one.key].main).toFixed(3)}`).join(", ");
-    accuracy.name(`Test accuracy over steps, up to step ${lab.now}: ${list}${taught() ? `; auxiliary of ${method().short} ${current(lab.history[show].auxiliary).toFixed(3)}` : ""}; chance ${chance().toFixed(3)}.`);
+    const list = methods.map((one) => `${one.short} ${last(one.key, "main")}`).join(", ");
+    accuracy.name(`Test accuracy over steps, up to step ${lab.now}: ${list}${taught() ? `; auxiliary of ${method().short} ${last(show, "auxiliary")}` : ""}; chance ${chance().toFixed(3)}.`);
     share.name(`Share of its start that the auxiliary holds at step ${lab.now}: ${lab.share.toPrecision(2)}.`);
     distance.name(`Distance of main and auxiliary in weight space at step ${lab.now}: ${methods.filter((one) => one.auxiliary).map((one) => `${one.short} ${current(lab.history[one.key].distance).toFixed(2)}`).join(", ")}.`);
     const kind = lab.data.side ? "Images with the predicted class" : "Decision regions";
@@ -599,7 +655,7 @@ function render({ model, el }) {
     roles[1].panel.name(`${kind} of main (${method().short}) at step ${lab.now}; test accuracy ${last(show, "main")}; ${lab.data.train.n} labelled.`);
     roles[2].panel.name(taught() ? `${kind} of the auxiliary at step ${lab.now}; test accuracy ${last(show, "auxiliary")}.` : `${method().short} has no auxiliary.`);
     legend.replaceChildren(...lab.data.labels.map((name, k) => h("span", { class: "dmws-key" }, s("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" },
-      s("path", { d: OUTLINES[POINT_SHAPES[k]](4.6), fill: CLASS_COLOURS[k] })), name)), h("span", {}, lab.data.side ? "outlined: labelled; ✗: wrong" : lab.settings.noise ? "ring: labelled; ✗: wrong label" : "ring: labelled"));
+      s("path", { d: OUTLINES[POINT_SHAPES[k]](4.6), fill: CLASS_COLOURS[k] })), name)), h("span", {}, lab.data.side ? "□ labelled, ✗ wrong" : lab.settings.noise ? "○ labelled, ✗ wrong" : "○ labelled"));
   }
   const legend = h("div", { class: "lab-legend" });
 

@@ -253,17 +253,17 @@ const signed2 = (v, n = 3) => `${v < 0 ? "−" : "+"}${Math.abs(v).toFixed(n)}`;
 
 /** The spread of every method over seeds, and the paired differences with their intervals, in one picture. */
 function seedChart({ methods, state, pairedOf }) {
-  const ROW = 26;
-  const chart = picture("", () => 2 * 34 + ROW * (methods.length + state().pairs.length) + 26, (svg, width) => {
-    const { results, pairs, floor } = state(), left = width < 420 ? 78 : 118, right = width < 420 ? 50 : 62;
+  const rowOf = (width) => (width < 480 ? 23 : 28);
+  const chart = picture("", (width) => 88 + rowOf(width) * (methods.length + state().pairs.length), (svg, width) => {
+    const { results, pairs, floor } = state(), small = width < 480, left = small ? 104 : 124, right = small ? 56 : 62, ROW = rowOf(width);
     const text = (attributes, words) => svg.append(s("text", attributes, words));
     const values = methods.map((method) => results[method.key].main);
     const all = values.flat(), low = Math.min(floor, ...all) - 0.01, high = Math.max(...all) + 0.01;
     const head = (y, words) => text({ class: "lab-chart-title", x: 2, y }, words);
-    head(12, "test accuracy at the end: a dot is a seed, the bar is the mean");
-    const first = 20, last = first + ROW * methods.length;
+    head(12, small ? "a dot is a seed" : "test accuracy at the end: a dot is a seed, the bar is the mean");
+    const first = 26, last = first + ROW * methods.length;
     const px = (v) => left + ((v - low) / (high - low)) * (width - left - right);
-    for (const v of nice(low, high, Math.max(2, Math.floor((width - left - right) / 70)))) {
+    for (const v of nice(low, high, Math.max(2, Math.floor((width - left - right) / (small ? 44 : 70))))) {
       svg.append(s("line", { class: "dmws-grid", x1: px(v), x2: px(v), y1: first, y2: last }));
       text({ class: "dmws-tick", x: px(v), y: last + 13, "text-anchor": "middle" }, String(v));
     }
@@ -281,8 +281,8 @@ function seedChart({ methods, state, pairedOf }) {
     const reach = 1.1 * Math.max(0.01, ...rows.flatMap((d) => [Math.abs(d.low), Math.abs(d.high)]).filter(Number.isFinite), ...rows.map((d) => Math.abs(d.mean)));
     const begin = last + 40, end = begin + ROW * rows.length;
     const dx = (v) => left + ((v + reach) / (2 * reach)) * (width - left - right);
-    head(begin - 8, "paired differences over the seeds, 95% interval");
-    for (const v of nice(-reach, reach, Math.max(2, Math.floor((width - left - right) / 80)))) {
+    head(begin - 8, small ? "paired differences, 95% interval" : "paired differences over the seeds, 95% interval");
+    for (const v of nice(-reach, reach, Math.max(2, Math.floor((width - left - right) / (small ? 36 : 80))))) {
       svg.append(s("line", { class: v === 0 ? "lab-zero" : "dmws-grid", x1: dx(v), x2: dx(v), y1: begin, y2: end }));
       text({ class: "dmws-tick", x: dx(v), y: end + 13, "text-anchor": "middle" }, v === 0 ? "0" : signed2(v, 2));
     }

@@ -57,7 +57,7 @@ export const DEFAULTS = {
   beta: 0.9, // share of itself that the auxiliary keeps per step, 0 .. 1
   tau: 3, // temperature, above 0, at most 100
   tauSquared: true, // the factor tau squared of equation 5
-  rate: 0.005, // peak of the learning rate
+  rate: 0.003, // peak of the learning rate
   schedule: "cosine", // a rise over a tenth of the steps, then half a cosine to zero; or "constant"
   optimizer: "adamw", // or "sgd"
   decay: 0.05, // weight decay, of matrices only

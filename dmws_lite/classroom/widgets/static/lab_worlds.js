@@ -66,8 +66,8 @@ const soft = (d) => (d <= -0.5 ? 1 : d >= 0.5 ? 0 : 0.5 - d * (1.5 - 2 * d * d))
  *  a random pose, bias field and noise. `lesions` is a list of { x, y, r, bright }, in shares of the head's half axes. */
 function head(random, lesions) {
   const half = SIDE / 2, a = half * (0.72 + 0.08 * random()), b = half * (0.86 + 0.08 * random());
-  const tilt = 0.12 * gaussian(random), shiftX = 0.35 * gaussian(random), shiftY = 0.35 * gaussian(random);
-  const brain = 0.5 + 0.06 * gaussian(random), wide = 0.1 + 0.08 * random(), slope = 0.08 * gaussian(random), gain = 1 + 0.1 * gaussian(random);
+  const tilt = 0.07 * gaussian(random), shiftX = 0.2 * gaussian(random), shiftY = 0.2 * gaussian(random);
+  const brain = 0.5 + 0.06 * gaussian(random), wide = 0.1 + 0.08 * random(), slope = 0.05 * gaussian(random), gain = 1 + 0.06 * gaussian(random);
   const image = new Float64Array(SIDE * SIDE), cos = Math.cos(tilt), sin = Math.sin(tilt);
   for (let row = 0; row < SIDE; row++) {
     for (let column = 0; column < SIDE; column++) {
@@ -84,30 +84,32 @@ function head(random, lesions) {
         const d = Math.sqrt((x - at) ** 2 + (y - down) ** 2);
         value += (bright - value) * soft((d - r) * half);
       }
-      image[row * SIDE + column] = Math.min(1, Math.max(0, value * gain * (1 + slope * x) + 0.07 * gaussian(random)));
+      image[row * SIDE + column] = Math.min(1, Math.max(0, value * gain * (1 + slope * x) + 0.03 * gaussian(random)));
     }
   }
   return image;
 }
 
-/** Lesions of the four classes of the brain phantoms. */
-function tumour(k, random) {
-  const side = random() < 0.5 ? -1 : 1, angle = Math.PI * (0.15 + 0.7 * random()) * side, r = 0.14 + 0.1 * random();
-  const bright = 0.72 + 0.25 * random();
-  if (k === 0) { // glioma-like: deep, a bright rim around a dark core
-    const far = 0.3 + 0.15 * random(), x = far * Math.sin(angle), y = -far * Math.cos(angle);
-    return [{ x, y, r: r + 0.1, bright }, { x, y, r: 0.6 * r, bright: 0.2 }];
-  }
-  if (k === 1) { // meningioma-like: even, at the brain's border
-    return [{ x: 0.66 * Math.sin(angle), y: -0.66 * Math.cos(angle), r, bright }];
-  }
-  return k === 3 ? [{ x: 0.05 * gaussian(random), y: 0.36 + 0.05 * gaussian(random), r, bright }] : []; // pituitary-like
+/** A lesion `far` from the middle, even or with a dark core. */
+function lesion(random, angle, far, cored) {
+  const x = far * Math.sin(angle), y = -far * Math.cos(angle), r = 0.17 + 0.12 * random(), bright = 0.72 + 0.25 * random();
+  return cored ? [{ x, y, r: r + 0.1, bright }, { x, y, r: 0.6 * r, bright: 0.2 }] : [{ x, y, r, bright }];
 }
 
-/** Source task of the phantoms' teacher: one bright or dark spot in one of eight directions. */
-function spot(k, random) {
-  const angle = (2 * Math.PI * ((k % 8) + 0.5 * (random() - 0.5))) / 8, far = 0.3 + 0.4 * random();
-  return [{ x: far * Math.sin(angle), y: -far * Math.cos(angle), r: 0.15 + 0.12 * random(), bright: k < 8 ? 0.7 + 0.3 * random() : 0.15 }];
+/** The four classes of the brain phantoms: a deep lesion with a dark core, an even one at the border, none, one at the
+ *  place of the pituitary gland. */
+function tumour(k, random) {
+  const angle = Math.PI * (0.15 + 0.7 * random()) * (random() < 0.5 ? -1 : 1);
+  if (k === 0) return lesion(random, angle, 0.3 + 0.15 * random(), true);
+  if (k === 1) return lesion(random, angle, 0.66, false);
+  return k === 3 ? lesion(random, Math.PI + 0.1 * gaussian(random), 0.36 + 0.05 * gaussian(random), false) : [];
+}
+
+/** What the phantoms' teacher learned: where a lesion is, of six directions, deep or at the border; or that there is none. */
+function place(k, random) {
+  if (k === 12) return [];
+  const angle = (2 * Math.PI * ((k % 6) + 0.8 * (random() - 0.5))) / 6;
+  return lesion(random, angle, k < 6 ? 0.3 + 0.15 * random() : 0.62 + 0.08 * random(), random() < 0.5);
 }
 
 // -- tasks -------------------------------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ export const TASKS = {
     mri: {
       inputs: SIDE * SIDE, side: SIDE, names: ["glioma-like", "meningioma-like", "no tumour", "pituitary-like"],
       draw: (k, random) => head(random, tumour(k, random)),
-      source: { names: letters(16, "spot"), draw: (k, random) => head(random, spot(k, random)) },
+      source: { names: letters(13, "place"), draw: (k, random) => head(random, place(k, random)) },
     },
   },
 };
@@ -181,13 +183,14 @@ export function decodeTeacher({ sizes, weights, accuracy }) {
   return { sizes, values, accuracy, classes: sizes.at(-1) };
 }
 
-/** Joint norm of all weights of each hidden unit: its row, its bias, its column in the next layer. */
+/** Joint norm of all weights of each hidden unit: its row, its bias, its column in the next layer (a classifier, which is
+ *  not selected, does not count). */
 function norms(teacher, l) {
   const { layers } = layout(teacher.sizes), { from, to, weight, bias } = layers[l], next = layers[l + 1], v = teacher.values;
   return Array.from({ length: to }, (_, o) => {
     let sum = v[bias + o] ** 2;
     for (let i = 0; i < from; i++) sum += v[weight + o * from + i] ** 2;
-    for (let i = 0; i < next.to; i++) sum += v[next.weight + i * next.from + o] ** 2;
+    if (l + 2 < layers.length) for (let i = 0; i < next.to; i++) sum += v[next.weight + i * next.from + o] ** 2;
     return Math.sqrt(sum);
   });
 }
