@@ -36,9 +36,9 @@ class Profile:
 
 PROFILES = {
     # For building the book on two CPU cores: 300 steps, after which a selected student is right on about six phantoms in
-    # ten. With few labels and few steps together every start stays near chance, so students see all 800 training images.
+    # ten. With few labels and few steps together every start stays near chance, so all 800 are used.
     "fast": Profile("fast", "convnext_pocket", 48, 1000, 1.0, 6, (0,), 16, 2e-3),
-    # Minutes on a laptop or a T4: 1,000 steps, about eight in ten. The grids lessons and lessons_long repeat both lengths.
+    # Minutes on a laptop or a T4: 1,000 steps, about eight in ten. The grids lessons and lessons_long have both lengths.
     "classroom": Profile("classroom", "convnext_pocket", 48, 1000, 1.0, 20, (0, 1, 2), 16, 2e-3),
     # The paper's settings (section 4.1), for a GPU: 224 px, 300 epochs, five seeds, its ConvNeXt pair from the hub.
     "paper": Profile("paper", "convnext_t", 224, 4000, 0.10, 300, (0, 1, 2, 3, 4), 32),

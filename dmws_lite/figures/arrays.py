@@ -182,7 +182,7 @@ def selection_maps(maps: Mapping[str, np.ndarray], title: str, xlabel: str = "te
 
 
 def training_curves(result: Result, title: str = "") -> Figure:
-    """Show a run: the terms of the loss on the training images, and the accuracy of both students on the test images."""
+    """Show a run: the terms of the loss while training, and the accuracy of both students on the test images."""
     dual = result.aux_metrics is not None
     figure, (loss, score) = new_figure(1, 2, 9.0, 3.2)
     for name, label, colour, line in (
