@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 SHELL = /bin/sh
-TARGETS = help environment book zip wheelhouse pdf slides instructor check test lab exercises bench bench-loop lint \
+TARGETS = help environment book zip wheelhouse pdf slides instructor times check test lab exercises bench bench-loop lint \
     format stamp stamp-origin clean distclean
 
 .PHONY: $(TARGETS) .venv/.installed

@@ -62,6 +62,10 @@ IN_ENVIRONMENT = {
         "make the slides of the sessions from the built book, in dist/slides (printed too, with Chromium)",
         [["scripts/make_slides.py"]],
     ),
+    "times": (
+        "write reading and running times into pages and notebooks (to measure: scripts/stamp_times.py --measure)",
+        [["scripts/stamp_times.py"], ["scripts/make_exercises.py"]],
+    ),
     "instructor": (
         "build the instructor's pages into dist/instructor: answers, rubrics, exam bank, solutions",
         [["scripts/make_instructor.py"]],

@@ -110,6 +110,14 @@ def place_outputs(build: Path) -> None:
             shutil.copy(path, copy)
 
 
+def place_exercises(root: Path, html: Path) -> None:
+    """Copy the student notebooks beside the pages of the notebooks, which link to them."""
+    for path in sorted((root / "notebooks" / "exercises").glob("*.ipynb")):
+        target = html / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+
+
 def run_jupyter_book(root: Path) -> int:
     """Run Jupyter Book with every warning as an error and return its exit code."""
     start = "from jupyter_book.cli.main import main; main()"
@@ -243,6 +251,7 @@ def build_book(root: Path, cache: Path = FOLDER) -> tuple[Path, str]:
             f"Jupyter Book stopped with code {code}; the first error is above, other pages were not reached"
         )
     place_outputs(build)
+    place_exercises(root, html)
     polish(html)
     faults = check_executed(root, build)
     if code:
