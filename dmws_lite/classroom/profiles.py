@@ -55,7 +55,7 @@ class Profile:
 
 PROFILES = {
     # For building the book on two CPU cores: 300 steps, after which a selected student is right on about six phantoms
-    # in ten. With few labels and few steps together every start stays near chance, so all 800 are used.
+    # in ten. All 800 images are used, so that the start makes the difference and not the draw of a few images.
     "fast": Profile("fast", "convnext_pocket", 48, 1000, 1.0, 6, (0,), 16, 2e-3),
     # Minutes on a laptop or a T4: 1,000 steps, about eight in ten. The grids lessons and lessons_long have both.
     "classroom": Profile("classroom", "convnext_pocket", 48, 1000, 1.0, 20, (0, 1, 2), 16, 2e-3),
