@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..experiments.statistics import Summary, summarise
@@ -181,10 +182,9 @@ def selection_maps(maps: Mapping[str, np.ndarray], title: str, xlabel: str = "te
 
 
 def training_curves(result: Result, title: str = "") -> Figure:
-    """Show a run: the terms of the loss, the two accuracies, and how much of its start the auxiliary still holds."""
+    """Show a run: the terms of the loss while training, and the accuracy of both students on the test images."""
     dual = result.aux_metrics is not None
-    figure, axes = new_figure(1, 3 if dual else 2, 9.5 if dual else 7.0, 3.0)
-    loss, score = axes[0], axes[1]
+    figure, (loss, score) = new_figure(1, 2, 9.0, 3.2)
     for name, label, colour, line in (
         ("loss", "total", BLUE, "-"),
         ("ce", "cross-entropy", GREEN, "--"),
@@ -193,20 +193,124 @@ def training_curves(result: Result, title: str = "") -> Figure:
         if name != "kd" or dual:
             loss.plot(*result.column(name), color=colour, linestyle=line, label=label)
     loss.set(title="loss on the training images", xlabel="epoch", ylabel="loss (nats)", ylim=(0, None))
-    loss.legend()
     score.plot(*result.column("main_accuracy"), color=BLUE, marker="o", markersize=4, label="main")
     if dual:
         score.plot(*result.column("aux_accuracy"), color=ORANGE, marker="s", markersize=4, label="auxiliary")
-        score.plot(*result.column("agreement"), color=GREY, linestyle=":", label="agreement")
-        memory = axes[2]
-        steps = np.arange(1, result.history[-1]["step"] + 1)
-        memory.plot(steps, result.config.beta ** steps.astype(float), color=ORANGE)
-        memory.set(title=f"auxiliary's own start, beta={result.config.beta:g}", xlabel="step", ylabel="share left")
-        memory.set(ylim=(0, 1.02), xlim=(0, min(len(steps), 120)))
-    score.set(title="on the test images", xlabel="epoch", ylabel="share of images", ylim=(0, 1.02))
-    score.legend(loc="lower right")
+    score.set(title="accuracy on the test images", xlabel="epoch", ylabel="share of images", ylim=(0, 1.02))
+    for ax in (loss, score):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)  # below: it covers no line there
     if title:
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+def learning_curves(
+    runs: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]], title: str, chance: float | None = None
+) -> Figure:
+    """Show how the accuracy of several methods grows: a thin line for each run, a thick one for their mean.
+
+    Args:
+        runs: method -> for each run its steps and its accuracies; the runs of a method share their steps.
+        title: heading; say data, length and number of seeds.
+        chance: where to draw the line of a guess, or ``None``.
+    """
+    figure, ax = new_figure(width=7.5, height=3.6)
+    ends = []
+    for method, each in runs.items():
+        label, colour, marker = method_style(method)
+        steps, mean = each[0][0], np.mean([accuracies for _, accuracies in each], axis=0)
+        if len(each) > 1:
+            for x, accuracies in each:
+                ax.plot(x, accuracies, color=colour, linewidth=0.7, alpha=0.4)
+        ax.plot(steps, mean, color=colour, marker=marker, markersize=5, linewidth=2.2)
+        ends.append((mean[-1], steps[-1], label, colour))
+    # Each line is named at its end, moved up where two names would lie on one another.
+    place = -1.0
+    for height, last, label, colour in sorted(ends):
+        place = max(height, place + 0.065)
+        ax.annotate(
+            f"{label}  {height:.2f}", (last, height), xytext=(1.02, place), textcoords=("axes fraction", "data"),
+            color=colour, va="center", fontsize=9, annotation_clip=False,
+        )  # fmt: skip
+    if chance is not None:
+        ax.axhline(chance, color=GREY, linestyle=":", linewidth=1.2)
+        ax.annotate("chance", (0, chance), fontsize=8, color=GREY, xytext=(3, 3), textcoords="offset points")
+    ax.set(title=title, xlabel="training steps", ylabel="accuracy on the test images", ylim=(0, 1), xlim=(0, None))
+    return figure
+
+
+def grouped_bars(
+    series: Mapping[str, Sequence[float]], groups: Sequence[str], title: str, ylabel: str,
+    ylim: tuple[float, float] | None = None,
+) -> Figure:  # fmt: skip
+    """Show a few numbers for each of a few groups as bars side by side, with the legend below the axes.
+
+    Args:
+        series: label -> one number per group.
+        groups: names below the bars.
+        title: heading.
+        ylabel: what is measured, with its unit.
+        ylim: limits of the vertical axis; ``None`` to fit the bars.
+
+    Example:
+        >>> from dmws_lite.figures import grouped_bars
+        >>> figure = grouped_bars({"before": [1, 2], "after": [3, 1]}, ["a", "b"], "Two groups", "count")
+        >>> [text.get_text() for text in figure.axes[0].get_xticklabels()]
+        ['a', 'b']
+    """
+    figure, ax = new_figure(height=3.2)
+    width = 0.8 / len(series)
+    for place, ((label, heights), colour) in enumerate(zip(series.items(), COLOURS)):
+        x = np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width
+        ax.bar(x, heights, 0.9 * width, color=colour, label=label)
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_xticks(range(len(groups)), groups)
+    ax.set(title=title, ylabel=ylabel)
+    if ylim is not None:
+        ax.set(ylim=ylim)
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=len(series))
+    return figure
+
+
+def decay_curves(
+    curves: Mapping[str, Sequence[float]], title: str, ylabel: str, least: float = 1e-3,
+    measured: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None, mark: float | None = None,
+) -> Figure:  # fmt: skip
+    """Show shares that fall from 1, one value per training step; on the logarithmic axis exponentials are straight.
+
+    Args:
+        curves: label -> the share after 0, 1, 2, ... steps, drawn as a line that is named at its end.
+        title: heading.
+        ylabel: of what the share is.
+        least: lower end of the axis, in (0, 1).
+        measured: label of a curve -> steps and shares, drawn as dots of its colour.
+        mark: share at which a dotted line is drawn, or ``None``.
+
+    Example:
+        >>> from dmws_lite.figures import decay_curves
+        >>> decay_curves({"a half": [1, 0.5, 0.25]}, "Halved twice", "share").axes[0].get_yscale()
+        'log'
+    """
+    figure, ax = new_figure(width=7.5, height=3.4)
+    last = 0
+    for (label, shares), colour, marker in zip(curves.items(), COLOURS, MARKERS):
+        shares = np.asarray(shares, dtype=float)
+        last = max(last, len(shares) - 1)
+        ax.plot(np.arange(len(shares)), np.maximum(shares, 1e-12), color=colour)
+        below = np.flatnonzero(shares < least)
+        end, place = ((below[0], least), (4, 9)) if len(below) else ((len(shares) - 1, shares[-1]), (4, 0))
+        ax.annotate(label, end, xytext=place, textcoords="offset points", color=colour, fontsize=9, va="center",
+                    annotation_clip=False)  # fmt: skip
+        if measured and label in measured:
+            steps, values = measured[label]
+            ax.plot(steps, values, marker, color=colour, markersize=5, linestyle="")
+    if mark is not None:
+        ax.axhline(mark, color=GREY, linestyle=":", linewidth=1.2)
+        ax.annotate(f"{mark:.0%}", (last, mark), xytext=(0, 3), textcoords="offset points", color=GREY, fontsize=8,
+                    ha="right")  # fmt: skip
+    ax.set(title=title, xlabel="training steps", ylabel=ylabel, yscale="log", ylim=(least, 1.4), xlim=(0, last))
     return figure
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...distillation.loss import check_alpha, check_tau
@@ -55,8 +55,8 @@ class Settings:
     beta: float = 0.9
     tau: float = 3.0
     rule: str = "uniform"
-    fraction: float = 0.5
-    steps: int = 80
+    fraction: float = 1.0
+    steps: int = 300
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -100,6 +100,7 @@ class LiveRun:
         stopped: whether the run was ended before its last step.
         seconds: from cutting the students to the last measurement.
         device: where it ran.
+        stored: whether it comes from a record, so that its seconds are those of another machine.
     """
 
     settings: Settings
@@ -110,6 +111,7 @@ class LiveRun:
     stopped: bool = False
     seconds: float = 0.0
     device: str = ""
+    stored: bool = False
 
     def last(self, name: str) -> float | None:
         """Return the last measured value of a column, or ``None`` where there is none."""
@@ -120,6 +122,29 @@ class LiveRun:
         done = self.rows[-1]["step"] if self.rows else 0
         end = f"Stopped after {done} of {self.steps} steps" if self.stopped else f"Finished {self.steps} steps"
         return f"{end} in {self.seconds:.1f} s on {self.device}: {self.settings.words()}; {accuracy_words(self)}"
+
+
+def run_of_record(record: Mapping[str, object]) -> LiveRun:
+    """Return a stored run as if it had been trained just now.
+
+    Args:
+        record: of one of the methods in :data:`COMPARED`, from :func:`dmws_lite.experiments.records.read_records`.
+
+    Raises:
+        ValueError: the playground does not have the record's method.
+    """
+    names = ("method", "alpha", "beta", "tau", "rule", "fraction", "seed")
+    rows, sizes = list(record["history"]), record["split"]
+    return LiveRun(
+        Settings(**{name: record[name] for name in names}, steps=rows[-1]["step"]),
+        rows=rows,
+        steps=rows[-1]["step"],
+        n_train=sizes["train"],
+        n_test=sizes["test"],
+        seconds=record["seconds"],
+        device=record["device"],
+        stored=True,
+    )
 
 
 def accuracy_words(run: LiveRun) -> str:
@@ -143,6 +168,7 @@ class Session:
         size: image side in pixels.
         pair: teacher and student.
         batch_size: images per step.
+        learning_rate: peak of AdamW's learning rate.
         device: where to train.
 
     Raises:
@@ -152,14 +178,15 @@ class Session:
     def __init__(
         self,
         source: str = "phantom-mri",
-        n: int = 400,
+        n: int = 1000,
         size: int = 48,
         pair: str = "convnext_pocket",
         batch_size: int = 16,
+        learning_rate: float = 2e-3,
         device: str = "auto",
     ) -> None:
         self.source, self.n, self.size, self.pair = source, n, size, pair
-        self.batch_size, self.device = batch_size, device
+        self.batch_size, self.learning_rate, self.device = batch_size, learning_rate, device
         self._images = self._teacher = None
 
     def prepare(self) -> None:
@@ -184,6 +211,7 @@ class Session:
             size=self.size,
             steps=settings.steps,
             batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
             alpha=settings.alpha,
             beta=settings.beta,
             tau=settings.tau,
