@@ -194,6 +194,22 @@ def accuracies(records: Iterable[Mapping]) -> dict[str, list[float]]:
     return values
 
 
+def measured(history: Iterable[Mapping], column: str = "main_accuracy") -> tuple[list[int], list[float]]:
+    """Return the steps at which a column of a history was measured, and its values there.
+
+    Args:
+        history: of a record, or of a :class:`dmws_lite.training.config.Result`.
+        column: such as ``"main_accuracy"`` or ``"aux_accuracy"``, which are not measured after every epoch.
+
+    Example:
+        >>> from dmws_lite.experiments.records import measured
+        >>> measured([{"step": 50, "main_accuracy": None}, {"step": 100, "main_accuracy": 0.4}])
+        ([100], [0.4])
+    """
+    rows = [(row["step"], row[column]) for row in history if row[column] is not None]
+    return [step for step, _ in rows], [value for _, value in rows]
+
+
 def paper_numbers() -> dict:
     """Return ``data/paper/tables.json``: the numbers of tables 2 to 8 with their source."""
     return json.loads(data_path("paper/tables.json").read_text(encoding="utf-8"))

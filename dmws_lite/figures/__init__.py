@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "histograms",
             "image_grid",
             "layer_profile",
+            "learning_curves",
             "method_comparison",
             "selection_codes",
             "selection_maps",

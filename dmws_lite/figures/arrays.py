@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..experiments.statistics import Summary, summarise
@@ -181,10 +182,9 @@ def selection_maps(maps: Mapping[str, np.ndarray], title: str, xlabel: str = "te
 
 
 def training_curves(result: Result, title: str = "") -> Figure:
-    """Show a run: the terms of the loss, the two accuracies, and how much of its start the auxiliary still holds."""
+    """Show a run: the terms of the loss while training, and the accuracy of both students on the test images."""
     dual = result.aux_metrics is not None
-    figure, axes = new_figure(1, 3 if dual else 2, 9.5 if dual else 7.0, 3.0)
-    loss, score = axes[0], axes[1]
+    figure, (loss, score) = new_figure(1, 2, 9.0, 3.2)
     for name, label, colour, line in (
         ("loss", "total", BLUE, "-"),
         ("ce", "cross-entropy", GREEN, "--"),
@@ -193,20 +193,50 @@ def training_curves(result: Result, title: str = "") -> Figure:
         if name != "kd" or dual:
             loss.plot(*result.column(name), color=colour, linestyle=line, label=label)
     loss.set(title="loss on the training images", xlabel="epoch", ylabel="loss (nats)", ylim=(0, None))
-    loss.legend()
     score.plot(*result.column("main_accuracy"), color=BLUE, marker="o", markersize=4, label="main")
     if dual:
         score.plot(*result.column("aux_accuracy"), color=ORANGE, marker="s", markersize=4, label="auxiliary")
-        score.plot(*result.column("agreement"), color=GREY, linestyle=":", label="agreement")
-        memory = axes[2]
-        steps = np.arange(1, result.history[-1]["step"] + 1)
-        memory.plot(steps, result.config.beta ** steps.astype(float), color=ORANGE)
-        memory.set(title=f"auxiliary's own start, beta={result.config.beta:g}", xlabel="step", ylabel="share left")
-        memory.set(ylim=(0, 1.02), xlim=(0, min(len(steps), 120)))
-    score.set(title="on the test images", xlabel="epoch", ylabel="share of images", ylim=(0, 1.02))
-    score.legend(loc="lower right")
+    score.set(title="accuracy on the test images", xlabel="epoch", ylabel="share of images", ylim=(0, 1.02))
+    for ax in (loss, score):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)  # below: it covers no line there
     if title:
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    return figure
+
+
+def learning_curves(
+    runs: Mapping[str, Sequence[tuple[Sequence[float], Sequence[float]]]], title: str, chance: float | None = None
+) -> Figure:
+    """Show how the accuracy of several methods grows: a thin line for each run, a thick one for their mean.
+
+    Args:
+        runs: method -> for each run its steps and its accuracies; the runs of a method share their steps.
+        title: heading; say data, length and number of seeds.
+        chance: where to draw the line of a guess, or ``None``.
+    """
+    figure, ax = new_figure(width=7.5, height=3.6)
+    ends = []
+    for method, each in runs.items():
+        label, colour, marker = method_style(method)
+        steps, mean = each[0][0], np.mean([accuracies for _, accuracies in each], axis=0)
+        if len(each) > 1:
+            for x, accuracies in each:
+                ax.plot(x, accuracies, color=colour, linewidth=0.7, alpha=0.4)
+        ax.plot(steps, mean, color=colour, marker=marker, markersize=5, linewidth=2.2)
+        ends.append((mean[-1], steps[-1], label, colour))
+    # Each line is named at its end, moved up where two names would lie on one another.
+    place = -1.0
+    for height, last, label, colour in sorted(ends):
+        place = max(height, place + 0.065)
+        ax.annotate(
+            f"{label}  {height:.2f}", (last, height), xytext=(1.02, place), textcoords=("axes fraction", "data"),
+            color=colour, va="center", fontsize=9, annotation_clip=False,
+        )  # fmt: skip
+    if chance is not None:
+        ax.axhline(chance, color=GREY, linestyle=":", linewidth=1.2)
+        ax.annotate("chance", (0, chance), fontsize=8, color=GREY, xytext=(3, 3), textcoords="offset points")
+    ax.set(title=title, xlabel="training steps", ylabel="accuracy on the test images", ylim=(0, 1), xlim=(0, None))
     return figure
 
 

@@ -12,7 +12,6 @@ from dmws_lite.classroom.widgets.ablation import (
     describe_way,
     fraction_series,
     measured_tasks,
-    slider_levels,
     verdict_words,
 )
 from dmws_lite.experiments.compare import difference, find, group_records
@@ -113,12 +112,6 @@ def test_shares_belong_together_only_with_equal_steps_or_one_grid() -> None:
     named = {(t["fraction"], t["steps"]): t["label"] for t in tasks}
     assert found[named[0.05, 48]] == [named[0.01, 48], named[0.05, 48], named[0.1, 24]]
     assert named[0.05, 96] not in found
-
-
-def test_sliders_stop_at_measured_and_at_unmeasured_values() -> None:
-    levels = slider_levels(measured_tasks({"tables": GRID}))
-    assert 0.35 in levels["alpha"] and 0.3 in levels["alpha"] and 8.0 in levels["tau"]
-    assert all(values == sorted(set(values)) for values in levels.values())
 
 
 def test_verdicts_are_those_of_results() -> None:
@@ -228,9 +221,8 @@ def test_the_page_shows_what_results_computes(chromium, tmp_path, own) -> None:
         put(page, NAME, "tau", "8")
         check_point(page, groups, "ours tau=8", **task)
         assert text(page, "cm1-why") == "no seed in common"
-        put(page, NAME, "way", "cm1 hybrid")
-        assert text(page, "none") == "not measured"
-        put(page, NAME, "tau", "3")
+        put(page, NAME, "way", "cm1 hybrid")  # which was run at tau 3 only
+        assert text(page, "moved") == "No run was made with the other settings as they were; now τ 3."
         check_point(page, groups, "cm1 hybrid", **task)
         assert (
             page.locator('[data-name="beta"]').is_disabled() and not page.locator('[data-name="alpha"]').is_disabled()
@@ -244,18 +236,14 @@ def test_the_page_shows_what_results_computes(chromium, tmp_path, own) -> None:
         shares = sorted(g.summary().mean for g in [*cm1, *paper, find(groups, "cm2")])
         seen = page.eval_on_selector_all("[data-share]", "nodes => nodes.map((n) => Number(n.dataset.number))")
         assert sorted(seen) == pytest.approx(shares, abs=1e-9)
-        missing = page.locator('[data-name="fractions"] [data-mark="missing"]').all_text_contents()
-        assert sorted(missing) == ["chosen: not measured", "paper: not measured"]
         for label, one in (("50%", {"fraction": 0.5}), ("96 steps", {"steps": 96})):
             put(page, NAME, "task", next(t["label"] for t in own.tasks if label in t["label"]))
-            assert text(page, "none") == "not measured" and "Nearest measured: CM1" in text(page, "summary")
-            page.locator('[data-name="to-cm1"]').press("Enter")
             assert number(page, NAME, "mean") == pytest.approx(find(groups, "cm1", **one).summary().mean, abs=1e-9)
             assert (text(page, "cm1-why"), text(page, "paper-why")) == (
                 "this is CM1",
-                "the paper’s choice: not measured",
+                "the paper’s choice: no run in this task",
             )
-            put(page, NAME, "way", "cm2")
+            assert not page.locator('[data-name="to-paper"]').is_visible()
         assert page.locator(".dmws-fallback").is_hidden()
         assert overflow(page) <= 0
         assert page.faults == []
@@ -263,38 +251,36 @@ def test_the_page_shows_what_results_computes(chromium, tmp_path, own) -> None:
         page.close()
 
 
-def test_where_there_is_no_record_it_says_so_and_leads_on_by_keyboard(chromium, tmp_path, own) -> None:
+def options(page, name: str) -> list[str]:
+    found = page.eval_on_selector_all(f'[data-name="{name}"] option', "nodes => nodes.map((n) => n.value)")
+    return [] if page.locator(f'[data-name="{name}"]').is_disabled() else found
+
+
+def test_only_measured_points_are_offered(chromium, tmp_path, own) -> None:
+    """Every entry of every list leads to a point with runs, from wherever it is chosen."""
     page = open_page(chromium, widget_page(tmp_path, [own]), width=1000, wait=f'[data-widget="{NAME}"] [data-point]')
     try:
-        assert not page.locator('[data-name="none"]').is_visible()
-        measured = page.eval_on_selector_all(
-            ".abl-track:has([data-name=alpha]) .abl-has", "n => n.map((x) => x.dataset.level)"
-        )
-        assert measured == ["0.2", "0.35", "0.6"]
-        put(page, NAME, "alpha", "0.3")
-        assert page.locator('[data-name="none"]').is_visible() and text(page, "none") == "not measured"
-        assert all(
-            math.isnan(number(page, NAME, name)) for name in ("mean", "sd", "low", "high", "cm1-mean", "paper-mean")
-        )
-        assert "not measured" in text(page, "summary")
-        assert page.locator('[data-name="alpha"]').get_attribute("aria-valuetext") == "0.3, not measured"
-        # Nothing is drawn at 0.3, and the words stand there instead.
-        places = page.eval_on_selector_all(
-            ".abl-charts .dmws-frame:nth-child(1) [data-point]", "n => n.map((x) => x.dataset.point)"
-        )
-        assert places == ["0.2", "0.35", "0.6"]
-        assert page.locator('.abl-charts [data-mark="chosen"]').count() == 0
-        assert page.locator('.abl-charts [data-mark="missing"]').count() == 3
-        nearest = page.locator(".abl-result button").first
-        assert "α 0.35" in nearest.inner_text()
-        nearest.press("Enter")
-        assert number(page, NAME, "mean") == pytest.approx(0.74, abs=1e-12)
-        assert page.evaluate("document.activeElement.className") == "abl-headline"
-        put(page, NAME, "rule", "random")
-        assert text(page, "none") == "not measured"
+        assert options(page, "alpha") == ["0.2", "0.35", "0.6"] and options(page, "way") == [*ROWS[:3], "cm1 hybrid"]
+        held = {v["key"]: len(v["values"]) for task in own.tasks for v in task["variants"]}
+        visited = 0
+        for way in options(page, "way"):
+            for name in ("rule", "alpha", "beta", "tau"):
+                put(page, NAME, "way", way)
+                for value in options(page, name):
+                    put(page, NAME, name, value)
+                    assert number(page, NAME, "n") in held.values() and number(page, NAME, "mean") > 0
+                    assert page.locator(f'[data-name="{name}"]').input_value() == value
+                    visited += 1
+        assert visited > 12
+        put(page, NAME, "way", "ours")
+        page.locator('[data-name="to-paper"]').press("Enter")
+        put(page, NAME, "rule", "random")  # run at beta 0 only
+        assert number(page, NAME, "mean") == pytest.approx(0.5) and "now β 0" in text(page, "moved")
         page.locator('[data-name="to-paper"]').press("Enter")
         assert number(page, NAME, "mean") == pytest.approx((0.71 + 0.76 + 0.69 + 0.9) / 4, abs=1e-9)
         assert text(page, "paper-why") == "this is the paper’s choice"
+        assert page.evaluate("document.activeElement.className") == "abl-headline"
+        assert not page.locator('[data-name="moved"]').is_visible()
         assert page.faults == []
     finally:
         page.close()

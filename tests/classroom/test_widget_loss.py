@@ -117,9 +117,12 @@ def words(page) -> str:
     return page.locator(f'{ROOT} [aria-live="polite"]').inner_text()
 
 
-def compare(page, main: list[float], aux: list[float], target: int, alpha: float, tau: float) -> None:
+def compare(
+    page, main: list[float], aux: list[float], target: int, alpha: float, tau: float, scaled: bool = True
+) -> None:
     """Check every number on the page, in the table and beside the bars, against Python at this setting."""
-    terms, found = loss_terms(main, aux, target, alpha, tau), shown(page)
+    terms, found = loss_terms(main, aux, target, alpha, tau, scaled), shown(page)
+    factor = tau**2 if scaled else 1.0
     lists = {
         "p-main": "p_main",
         "p-aux": "p_aux",
@@ -143,7 +146,9 @@ def compare(page, main: list[float], aux: list[float], target: int, alpha: float
     kd = (log_q.exp() * (log_q - log_p)).sum().item()
     ce = -torch.log_softmax(z, 0)[target].item()
     assert found["kd"] == pytest.approx(kd, rel=1e-9, abs=1e-12)
-    assert found["loss"] == pytest.approx(alpha * ce + (1 - alpha) * tau**2 * kd, rel=1e-9, abs=1e-9)
+    assert found["loss"] == pytest.approx(alpha * ce + (1 - alpha) * factor * kd, rel=1e-9, abs=1e-9)
+    pull = [(1 - alpha) * factor / tau * (p - q) for p, q in zip(log_p.exp().tolist(), log_q.exp().tolist())]
+    assert [found[f"g-kd-{k}"] for k in range(4)] == pytest.approx(pull, abs=1e-12)
     for key in ("g-ce", "g-kd", "g"):
         assert found[f"sum-{key}"] == pytest.approx(0, abs=1e-9)
 
@@ -167,6 +172,19 @@ def test_the_numbers_are_those_of_python(page, preset: str, target: int, alpha: 
     put(page, NAME, "alpha", alpha)
     put(page, NAME, "tau", tau)
     compare(page, logits(page, "main"), logits(page, "aux"), target, float(alpha), float(tau))
+
+
+def test_without_tau_squared_the_auxiliary_pulls_tau_squared_times_weaker(page) -> None:
+    put(page, NAME, "alpha", "0.6")
+    put(page, NAME, "tau", "4")
+    with_factor = shown(page)
+    page.locator(f'{ROOT} [data-name="scaled"]').press("Space")
+    compare(page, logits(page, "main"), logits(page, "aux"), 0, 0.6, 4.0, scaled=False)
+    without = shown(page)
+    for k in range(4):
+        assert with_factor[f"g-kd-{k}"] == pytest.approx(16 * without[f"g-kd-{k}"], rel=1e-9)
+        assert with_factor[f"g-ce-{k}"] == without[f"g-ce-{k}"]
+    assert "Without tau squared the auxiliary's pull is 16 times weaker." in page.locator(ROOT).inner_text()
 
 
 @pytest.mark.parametrize("tau", ["0.5", "20"])
@@ -332,6 +350,10 @@ def test_it_fits_a_phone_and_hides_the_static_figure(page) -> None:
     table = page.locator(f"{ROOT} .dmws-loss-wide")
     assert table.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
     assert page.locator(".dmws-fallback").is_hidden()
+    # The handles and the gradient that they change are on one screen of 740 pixels.
+    tops = [page.locator(f"{ROOT} svg").nth(k).bounding_box() for k in (0, 1)]
+    assert "gradient" in page.locator(f"{ROOT} svg").nth(1).get_attribute("aria-label").lower()
+    assert tops[1]["y"] + tops[1]["height"] - tops[0]["y"] < 700
 
 
 def test_two_classes_and_names_of_ones_own(chromium, tmp_path) -> None:  # noqa: F811

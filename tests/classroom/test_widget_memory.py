@@ -60,8 +60,9 @@ def test_values_out_of_range_are_refused() -> None:
 
 def test_the_projects_records_fill_it() -> None:
     widget = auxiliary_memory()
-    assert {0.0, 0.9, 1.0} <= {entry["beta"] for entry in widget.measured}
-    assert "Brain MRI" in widget.source and "5% of the labels" in widget.source and "3 seeds" in widget.source
+    assert {0.5, 0.9, 0.99, 1.0} <= {entry["beta"] for entry in widget.measured}
+    assert all(sum(step <= 100 for step in entry["steps"]) >= 5 for entry in widget.measured)
+    assert "25% of the labels" in widget.source and "3 seeds" in widget.source
     assert "data:image/png" in widget.fallback()
 
 
@@ -140,5 +141,24 @@ def test_a_start_between_the_sliders_steps_is_shown_as_it_is(chromium, tmp_path)
         assert number(page, NAME, "share") == pytest.approx(remaining_share(0.93, 123), abs=1e-12)
         assert "there are no records" in words(page)
         assert page.faults == []
+    finally:
+        page.close()
+
+
+def test_the_first_hundred_steps_are_shown_and_the_whole_run_on_request(chromium, tmp_path) -> None:
+    page = open_page(chromium, widget_page(tmp_path, [auxiliary_memory()]), width=360, wait=READY)
+    try:
+        entry = next(entry for entry in auxiliary_memory().measured if entry["beta"] == 0.9)
+        dots = page.locator(f"{ROOT} svg").nth(1).locator("circle")
+        early = sum(step <= 100 for step in entry["steps"])
+        assert dots.count() == early * len(entry["main"])
+        place = next(i for i, step in enumerate(entry["steps"]) if step >= math.log(0.01) / math.log(0.9))
+        accuracy = sum(row[place] for row in entry["aux"]) / len(entry["aux"])
+        assert f"after {entry['steps'][place]} steps, the auxiliary has an accuracy of {accuracy:.3f}" in words(page)
+        page.locator(f'{ROOT} [data-name="whole"]').press("Space")
+        assert dots.count() == len(entry["steps"]) * len(entry["main"])
+        put(page, NAME, "beta", "1")  # its start never fades, so there is no such measurement
+        assert "with 1% or less left" not in words(page)
+        assert overflow(page) <= 0 and page.faults == []
     finally:
         page.close()

@@ -3,13 +3,14 @@
 import itertools
 import json
 
+import numpy as np
 import pytest
 import timm
 import torch
 from browser import number, open_page, overflow, put, widget_page
 from traitlets import TraitError
 
-from dmws_lite import element_indices, load_teacher, make_student, plan_selection
+from dmws_lite import element_indices, load_images, load_teacher, make_student, plan_selection
 from dmws_lite.classroom.widgets import selection, selection_explorer
 from dmws_lite.classroom.widgets.base import script
 from dmws_lite.classroom.widgets.selection import (
@@ -22,6 +23,7 @@ from dmws_lite.classroom.widgets.selection import (
     chosen,
     matching,
 )
+from dmws_lite.images.augment import input_statistics, normalise
 from dmws_lite.selection.plan import Cut, Plan, Row, coverage
 from dmws_lite.selection.rules import index_rules
 
@@ -104,11 +106,12 @@ def test_the_weights_are_the_teachers(teacher, widget) -> None:
 
 
 def test_the_figure_tells_the_same(widget) -> None:
-    fit = {rule: matching(*widget.wiring(rule)) for rule in ("uniform", "random_inconsistent")}
-    assert fit["uniform"] == 24 > fit["random_inconsistent"]
-    assert f"inconsistent rule {fit['random_inconsistent']} of 24" in widget.alt()
+    assert [matching(*widget.wiring(consistent)) for consistent in (True, False)] == [24, 0]
+    whole, broken = (widget.agreement(consistent) for consistent in (True, False))
+    assert whole > 0.75 > 0.1 > broken
+    assert "24 of 24 wires" in widget.alt() and f"the correlation is {broken:.2f}" in widget.alt()
     titles = [ax.get_title("left") for ax in widget.figure().axes]
-    assert f"{fit['random_inconsistent']} of 24 fit" in titles and "24 of 24 fit" in titles
+    assert f"24 of 24 fit\noutput {whole:+.2f}" in titles and f"0 of 24 fit\noutput {broken:+.2f}" in titles
     assert "data:image/png" in widget.fallback()
 
 
@@ -121,11 +124,26 @@ def test_errors_name_value_range_and_remedy(teacher) -> None:
         selection.sample(torch.zeros(64, 8), torch.zeros(48, 64))
     with pytest.raises(ValueError, match="48 and 30 channels are not both whole heads of 4"):
         selection.axis_indices(48, 30, "uniform", head=4)
-    with pytest.raises(ValueError, match="cannot be inconsistent; use rule='random'"):
-        selection_explorer(teacher, rule="uniform", consistent=False)
-    assert selection_explorer(teacher, consistent=False).rule == "random"
     with pytest.raises(TraitError):
         selection_explorer(teacher, n_student=23)
+
+
+def test_the_agreement_is_that_of_the_outputs(teacher, widget) -> None:
+    """The covariance gives what computing every output of the excerpt gives, for a right and a wrong wiring."""
+    block = teacher.get_submodule("stages.0.blocks.0.mlp")
+    inputs = []
+    watch = block.fc2.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].detach()))
+    with torch.no_grad():
+        pixels = load_images("phantom-mri", n=40, size=64, progress=False).pixels
+        teacher.eval()(normalise(pixels, *input_statistics(teacher)))
+    watch.remove()
+    hidden = inputs[0].flatten(0, -2)[:, widget.channels[3]].numpy()
+    weights = np.array(widget.weights[1])
+    for computed, read in ((range(0, 48, 2), range(0, 48, 2)), (range(0, 48, 2), range(1, 48, 2))):
+        whole, cut = hidden @ weights.T, hidden[:, list(computed)] @ weights[:, list(read)].T
+        expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(whole.T, cut.T)])
+        found = selection.output_agreement(widget.covariance, widget.weights[1], computed, read)
+        assert found == pytest.approx(expected, abs=2e-3)
 
 
 # -- what the page does -----------------------------------------------------------------------------------------------
@@ -213,6 +231,8 @@ def test_every_setting_of_the_controls_is_what_python_chooses_and_counts(shown, 
                 assert found[f"wired-{who}"] == fits
                 assert (found[f"wire {who}"], found[f"wire-broken {who}"]) == (n_student, n_student - fits)
                 assert (fits < n_student) == (rule == "random_inconsistent")
+                right = selection.output_agreement(widget.covariance, widget.weights[1], first[part], second[part])
+                assert found[f"agreement-{who}"] == pytest.approx(right, abs=1e-9)
             mixed = [{i // HEAD for i in first[0][k : k + HEAD]} for k in range(0, n_student, HEAD)]
             assert found["heads-mixed"] == pytest.approx(sum(map(len, mixed)) / len(mixed))
             assert found["heads-mixed"] == 1 or heads == "strided"
@@ -226,16 +246,32 @@ def test_heads_are_mixed_by_striding(shown) -> None:
     assert number(page, NAME, "heads-mixed") == 1
 
 
-def test_consistency_belongs_to_the_random_rule(shown) -> None:
+@pytest.mark.parametrize("rule", ["uniform", "consecutive"])
+@pytest.mark.parametrize("heads", ["strided", "whole"])
+def test_an_inconsistent_choice_keeps_the_rule_and_swaps_the_students_in_the_second_layer(
+    shown, widget, rule, heads
+) -> None:
     page = shown(1000)
+    put(page, NAME, "rule", rule)
+    put(page, NAME, "heads", heads)
     box, seed = (page.locator(f'{ROOT} [data-name="{name}"]') for name in ("consistent", "seed"))
     verdict = page.locator(f"{ROOT} [data-name=verdict]")
     assert box.is_checked() and seed.is_disabled() and "✓ Consistent" in verdict.inner_text()
+    whole = number(page, NAME, "agreement-main")
     box.press("Space")
-    assert page.locator(f"{ROOT} [data-name=rule]").input_value() == "random" and seed.is_enabled()
-    assert "✗ Broken wiring" in verdict.inner_text() and "random_inconsistent" in page.locator(ROOT).inner_text()
-    put(page, NAME, "rule", "consecutive")
-    assert box.is_checked() and "✓ Consistent" in verdict.inner_text()
+    assert page.locator(f"{ROOT} [data-name=rule]").input_value() == rule and seed.is_disabled()
+    expected = [
+        [chosen(widget.names, axis, 24, rule, part, heads, consistent=False) for part in (0, 1)] for axis in AXES
+    ]
+    assert indices(page) == expected
+    computed, read = (expected[AXES.index(axis)][0] for axis in HIDDEN)
+    assert not set(computed) & set(read)  # main: even rows and odd columns, or first half and second half
+    broken = number(page, NAME, "agreement-main")
+    assert broken == pytest.approx(selection.output_agreement(widget.covariance, widget.weights[1], computed, read))
+    assert whole > 0.6 > 0.3 > broken
+    assert "✗ Broken wiring" in verdict.inner_text() and "main 0 of 24" in verdict.inner_text()
+    put(page, NAME, "rule", "random")
+    assert not box.is_checked() and seed.is_enabled() and "random_inconsistent" in page.locator(ROOT).inner_text()
 
 
 def test_one_student_alone(shown) -> None:
@@ -288,7 +324,7 @@ def test_keys_and_pointer_read_the_entries(shown, widget, width) -> None:
 
 
 def test_the_reading_says_what_a_broken_wire_does(shown, widget) -> None:
-    page = shown(360, consistent=False, seed=1)
+    page = shown(360, rule="random", consistent=False, seed=1)
     first, second = (indices(page)[AXES.index(axis)][0] for axis in HIDDEN)
     i = next(i for i, (a, b) in enumerate(zip(first, second)) if a != b)
     field = page.locator(f"{ROOT} [data-name=field]")

@@ -35,6 +35,9 @@ FIGURES = {
     ),
     "training_curves": lambda: figures.training_curves(result(), "t"),
     "training_curves alone": lambda: figures.training_curves(result(dual=False), "t"),
+    "learning_curves": lambda: figures.learning_curves(
+        {"ours": [([1, 2], [0.3, 0.5]), ([1, 2], [0.4, 0.7])], "cm1": [([1, 2], [0.3, 0.6])]}, "t", chance=0.25
+    ),
     "method_comparison": lambda: figures.method_comparison({"ours": [0.7, 0.8], "mine": [0.5]}, "t", chance=0.25),
     "confusion": lambda: figures.confusion([[3, 1], [0, 4]], ["a", "b"], "t"),
     "curves": lambda: figures.curves({"ours": ([1, 2], [[0.1, 0.2], [0.3, 0.4]])}, "t", "x", mark=1),
@@ -61,6 +64,15 @@ def test_axes_are_labelled(name):
 def test_codes_of_a_selection():
     codes = figures.selection_codes((3, 3), ([0, 1], [0]), ([1], [0, 2]))
     assert np.array_equal(codes, [[1, 0, 0], [3, 0, 2], [0, 0, 0]])
+
+
+def test_a_learning_curve_ends_at_the_mean_and_says_it():
+    ax = FIGURES["learning_curves"]().axes[0]
+    assert [list(line.get_ydata()) for line in ax.lines[:3]] == [[0.3, 0.5], [0.4, 0.7], [0.35, 0.6]]
+    names = {text.get_text(): text.get_position()[1] for text in ax.texts if "0." in text.get_text()}
+    assert list(names) == ["CM1: one selection  0.60", "ours: dual + SKD  0.60"]
+    first, second = names.values()
+    assert abs(first - second) >= 0.06  # two lines end at one height, and neither name covers the other
 
 
 def test_the_dots_are_the_numbers():

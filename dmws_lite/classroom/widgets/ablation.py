@@ -1,4 +1,4 @@
-"""Explore alpha, beta, tau, rule and method: the measured result at each point, or "not measured"."""
+"""Explore alpha, beta, tau, rule and method: the result at every point that was measured."""
 
 from __future__ import annotations
 
@@ -17,21 +17,15 @@ from ...experiments.statistics import Summary, paired_difference, summarise
 from ...experiments.tables import task_label
 from ...figures import style
 from ...images.sets import set_label
-from ...selection.rules import RULES
 from ...teachers.pairs import PAIRS
 from .base import Widget, script, stylesheet
 
 # A run that is in two grids is taken from the first of them.
 GRIDS = ("ablations", "tables", "long", "pairs", "critical", "first_numbers", "phantom_ablations")
 
-NUMBERS = ("alpha", "beta", "tau")
+GRIDS += ("lessons", "lessons_long", "memory")
 
-# Slider positions besides the measured values, so that readers also see how much has not been measured.
-LEVELS = {
-    "alpha": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
-    "beta": (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0),
-    "tau": (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 9.0),
-}
+NUMBERS = ("alpha", "beta", "tau")
 
 TAUGHT = {
     "label_smoothing": "label smoothing",
@@ -189,15 +183,6 @@ def fraction_series(tasks: Sequence[Mapping[str, object]]) -> dict[str, list[str
     return series
 
 
-def slider_levels(tasks: Sequence[Mapping[str, object]]) -> dict[str, list[float]]:
-    """Return the slider positions: :data:`LEVELS`, all measured values, and the paper's choice."""
-    levels = {}
-    for name in NUMBERS:
-        values = {v[name] for task in tasks for v in task["variants"]} | {task["paper"][name] for task in tasks}
-        levels[name] = sorted({float(v) for v in values if v is not None} | set(LEVELS[name]))
-    return levels
-
-
 def verdict_words() -> dict[str, str]:
     """Return the words of :attr:`dmws_lite.experiments.compare.Difference.verdict`, so that the page uses the same."""
 
@@ -214,8 +199,6 @@ class AblationExplorer(Widget):
         tasks: from :func:`measured_tasks`.
         series: from :func:`fraction_series`.
         ways: name -> :func:`describe_way`, for every measured method and strategy.
-        rules: the selection rules.
-        levels: the slider positions.
         quantiles: 97.5% quantiles of Student's t for 1, 2, ... degrees of freedom.
         verdicts: the words for each kind of interval.
         task: label of the chosen task.
@@ -232,8 +215,6 @@ class AblationExplorer(Widget):
     tasks = traitlets.List().tag(sync=True)
     series = traitlets.Dict().tag(sync=True)
     ways = traitlets.Dict().tag(sync=True)
-    rules = traitlets.List().tag(sync=True)
-    levels = traitlets.Dict().tag(sync=True)
     quantiles = traitlets.List().tag(sync=True)
     verdicts = traitlets.Dict().tag(sync=True)
     task = traitlets.Unicode("").tag(sync=True)
@@ -324,7 +305,7 @@ def ablation_explorer(grids: Mapping[str, Sequence[Record]] | None = None) -> Ab
     """
     tasks = measured_tasks(read_grids() if grids is None else grids)
     first = max(tasks, key=lambda task: task["runs"], default=None)
-    # Ours and CM1 can always be chosen, even if the answer is "not measured".
+    # Ours and CM1 are what the page compares with, so it needs their names even where no run was made with them.
     offered = {"ours", "cm1"} | {variant["way"] for task in tasks for variant in task["variants"]}
     # The methods with their own strategies, then with the others.
     known = [(method, usual_strategy(method)) for method in METHODS]
@@ -342,8 +323,6 @@ def ablation_explorer(grids: Mapping[str, Sequence[Record]] | None = None) -> Ab
         tasks=tasks,
         series=fraction_series(tasks),
         ways=ways,
-        rules=list(RULES),
-        levels=slider_levels(tasks),
         quantiles=[float(stats.t.ppf(0.975, df)) for df in range(1, max(31, most))],
         verdicts=verdict_words(),
         **start,

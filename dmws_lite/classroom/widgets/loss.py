@@ -29,7 +29,7 @@ PRESETS = (
 
 
 def loss_terms(
-    main: Sequence[float], aux: Sequence[float], target: int, alpha: float = 0.6, tau: float = 3.0
+    main: Sequence[float], aux: Sequence[float], target: int, alpha: float = 0.6, tau: float = 3.0, scaled: bool = True
 ) -> dict[str, float | list[float]]:
     """Compute all that the widget shows for one image, with :func:`dmws_lite.distillation.loss.skd_loss` and autograd.
 
@@ -39,6 +39,7 @@ def loss_terms(
         target: index of the true class, ``0 .. K - 1``.
         alpha: weight of the cross-entropy, in [0, 1].
         tau: temperature, in (0, 100].
+        scaled: multiply the KL divergence by ``tau**2``, as equation 5 does.
 
     Returns:
         The numbers ``ce``, ``kd`` (the KL divergence without ``tau**2``) and ``loss``, in nats, and lists of K numbers:
@@ -58,9 +59,11 @@ def loss_terms(
     if not 0 <= target < z_main.shape[1]:
         raise ValueError(f"target={target} is no class; choose a number in 0 .. {z_main.shape[1] - 1}")
     terms = skd_loss(z_main, z_aux, torch.tensor([target]), alpha=alpha, tau=tau)
+    if not scaled:
+        terms = {**terms, "loss": alpha * terms["ce"] + (1 - alpha) * terms["kd"]}
     parts = {
         "grad_ce": alpha * terms["ce"],
-        "grad_kd": (1 - alpha) * tau**2 * terms["kd"],
+        "grad_kd": (1 - alpha) * (tau**2 if scaled else 1) * terms["kd"],
         "grad": terms["loss"],
     }
     numbers = {name: value.item() for name, value in terms.items()}
@@ -80,6 +83,7 @@ class LossPlayground(Widget):
         target: index of the true class.
         alpha: weight of the cross-entropy, in [0, 1].
         tau: temperature, one of ``taus``.
+        scaled: whether the KL divergence is multiplied by tau squared.
         taus: values of the temperature slider, ascending.
         limit: logits range from ``-limit`` to ``limit``.
         presets: ``name``, ``main`` and ``aux`` of each case; choosing one makes the first class the true one.
@@ -94,13 +98,14 @@ class LossPlayground(Widget):
     target = traitlets.Int(0).tag(sync=True)
     alpha = traitlets.Float(0.6).tag(sync=True)
     tau = traitlets.Float(3.0).tag(sync=True)
+    scaled = traitlets.Bool(True).tag(sync=True)
     taus = traitlets.List(traitlets.Float(), list(TAUS)).tag(sync=True)
     limit = traitlets.Float(LIMIT).tag(sync=True)
     presets = traitlets.List().tag(sync=True)
 
     def terms(self) -> dict[str, float | list[float]]:
         """Return :func:`loss_terms` for the current settings; with a kernel, those that the reader has chosen."""
-        return loss_terms(self.main_logits, self.aux_logits, self.target, self.alpha, self.tau)
+        return loss_terms(self.main_logits, self.aux_logits, self.target, self.alpha, self.tau, self.scaled)
 
     def figure(self) -> plt.Figure:
         """Draw logits, softened probabilities and the two parts of the gradient for the current settings."""

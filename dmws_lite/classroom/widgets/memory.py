@@ -23,6 +23,8 @@ _SAME += ("method", "strategy", "rule", "alpha", "tau")
 
 SHOWN = (0.5, 0.9, 0.99)  # values of beta in the static figure
 
+FIRST = 100  # steps shown at first: the start fades there, which in a whole run is a stripe at its left edge
+
 
 def measured_curves(records: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     """Return the accuracies of main and auxiliary during training, for each beta with records.
@@ -130,9 +132,8 @@ class AuxiliaryMemory(Widget):
             ):
                 ax.plot(measured["steps"], np.mean(measured[name], axis=0), look, color=colour, label=label)
             ax.plot(steps, self.beta**steps, ":", color=style.GREY, label="share left")
-            ax.set(
-                title=f"Measured at beta = {self.beta:g}", xlabel="optimiser steps", ylabel="test accuracy", ylim=(0, 1)
-            )
+            ax.set(title=f"Measured at beta = {self.beta:g}", xlabel="optimiser steps", ylabel="test accuracy")
+            ax.set(xlim=(0, min(FIRST, measured["steps"][-1])), ylim=(0, 1))
             ax.legend()
         return figure
 
@@ -156,7 +157,7 @@ class AuxiliaryMemory(Widget):
 
 
 def auxiliary_memory(records: Sequence[Mapping[str, object]] | None = None) -> AuxiliaryMemory:
-    """Return the widget with the project's records (the sweep of beta on brain MRI) or with your own.
+    """Return the widget with the project's records (a sweep of beta on phantoms, often tested) or with your own.
 
     Args:
         records: as for :func:`measured_curves`; may be empty. ``None`` for the project's records.
@@ -165,9 +166,7 @@ def auxiliary_memory(records: Sequence[Mapping[str, object]] | None = None) -> A
         ValueError: as :func:`measured_curves`.
     """
     if records is None:
-        task = {"dataset": "mri", "fraction": 0.05, "pair": "convnext_pocket"}
-        sweep = {"method": "ours", "alpha": 0.6, "tau": 3.0, "rule": "uniform", "strategy": ""}
-        records = read_records(grid="ablations", **task, **sweep)
+        records = read_records(grid="memory")
     measured = measured_curves(records)
     title = "How long does the auxiliary remember its own start?"
     return AuxiliaryMemory(title=title, measured=measured, source=_describe(records))

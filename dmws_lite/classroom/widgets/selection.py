@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import numpy as np
+import torch
 import traitlets
 from torch import Tensor, nn
 
 from ...figures import arrays, style
+from ...images.augment import input_statistics, normalise
+from ...images.phantoms import make_phantoms
 from ...selection.rules import element_indices
 from ...teachers.load import load_teacher
 from .base import Widget, script, stylesheet
@@ -94,7 +98,7 @@ def random_marks(names: Sequence[str]) -> dict[str, dict[str, list[str]]]:
 
 def chosen(
     names: Sequence[str], axis: tuple[int, int], n_student: int, rule: str, part: int, heads: str = "strided",
-    seed: int = 0,
+    seed: int = 0, consistent: bool = True,
 ) -> list[int]:  # fmt: skip
     """Choose the entries of one of the four axes of the widget.
 
@@ -106,7 +110,12 @@ def chosen(
         part: 0 for the main, 1 for the auxiliary student.
         heads: ``"strided"`` or ``"whole"``; only the hidden channels have heads.
         seed: of the random rules.
+        consistent: off, the second layer reads the hidden channels of the *other* part: where main keeps the even rows
+            of the first layer, it reads the odd columns of the second. No rule of the package does this; it is the
+            mistake that the widget is about.
     """
+    if not consistent and axis == HIDDEN[1]:
+        part = 1 - part
     head = HEAD if heads == "whole" and axis in HIDDEN else 0
     return axis_indices(N_TEACHER, n_student, rule, part, seed, f"{names[axis[0]]}/{axis[1]}", head)
 
@@ -139,12 +148,61 @@ def sample(first: Tensor, second: Tensor) -> tuple[list[list[list[float]]], list
     return [[[round(v, 3) for v in row] for row in w.tolist()] for w in weights], [p.tolist() for p in picked]
 
 
+def hidden_covariance(teacher: nn.Module, second: str, channels: Sequence[int]) -> list[list[float]]:
+    """Return how hidden channels vary together on 40 phantoms, at every position of every image.
+
+    With it a page can say how well the output of a cut block agrees with that of the whole one, for every choice: an
+    output is a weighted sum of the hidden channels, so its variance and covariance follow from theirs.
+
+    Args:
+        teacher: put into eval mode.
+        second: name of the layer that reads the hidden channels.
+        channels: those to look at.
+
+    Returns:
+        Their covariance matrix, rounded to five digits.
+    """
+    inputs, layer = [], teacher.get_submodule(second)
+    watch = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].detach()))
+    try:
+        pixels, _, _ = make_phantoms("mri", 40, size=64)
+        with torch.no_grad():
+            teacher.eval()(normalise(pixels, *input_statistics(teacher)))
+    finally:
+        watch.remove()
+    hidden = inputs[0].movedim(1, -1) if isinstance(layer, nn.Conv2d) else inputs[0]
+    found = torch.cov(hidden.flatten(0, -2)[:, list(channels)].double().T)
+    return [[float(f"{value:.5g}") for value in row] for row in found.tolist()]
+
+
+def output_agreement(
+    covariance: Sequence[Sequence[float]],
+    weights: Sequence[Sequence[float]],
+    computed: Sequence[int],
+    read: Sequence[int],
+) -> float:
+    """Correlate the outputs of a cut block with those of the whole one; return the mean over the outputs.
+
+    Args:
+        covariance: of the hidden channels, from :func:`hidden_covariance`.
+        weights: of the second layer, ``(output, hidden)``.
+        computed: the hidden channels that the cut block computes.
+        read: for each of them the column of the second layer that reads it.
+    """
+    c, whole = np.asarray(covariance), np.asarray(weights)
+    cut = np.zeros_like(whole)
+    cut[:, list(computed)] = whole[:, list(read)]
+    both, one, other = (((a @ c) * b).sum(1) for a, b in ((whole, cut), (whole, whole), (cut, cut)))
+    return float((both / np.sqrt(one * other)).mean())
+
+
 class ElementSelection(Widget):
     """Two teacher layers in a row, what two students take of them, and the wires of the hidden channels.
 
     Attributes:
         rule: ``"uniform"``, ``"consecutive"`` or ``"random"``.
-        consistent: whether both layers make one choice of hidden channels; off, the rule is ``random_inconsistent``.
+        consistent: whether both layers make one choice of hidden channels; off, the random rule is
+            ``random_inconsistent``, and with the others the second layer reads what the other student keeps.
         n_student: size of each student axis, one of :data:`STUDENTS`.
         part: ``"main"``, ``"aux"`` or ``"both"``, the students shown.
         heads: ``"strided"`` or ``"whole"``.
@@ -154,6 +212,7 @@ class ElementSelection(Widget):
         channels: the teacher's channels on each of :data:`AXES`.
         lengths: the lengths of these axes in the teacher.
         drawn: from :func:`random_marks`.
+        covariance: from :func:`hidden_covariance`, of the hidden channels shown.
         students: the sizes to choose from.
         head: channels in a head.
         seeds: number of seeds.
@@ -173,21 +232,28 @@ class ElementSelection(Widget):
     channels = traitlets.List().tag(sync=True)
     lengths = traitlets.List().tag(sync=True)
     drawn = traitlets.Dict().tag(sync=True)
+    covariance = traitlets.List().tag(sync=True)
     students = traitlets.List(list(STUDENTS)).tag(sync=True)
     head = traitlets.Int(HEAD).tag(sync=True)
     seeds = traitlets.Int(SEEDS).tag(sync=True)
 
-    def wiring(self, rule: str) -> tuple[list[int], list[int]]:
-        """Return the hidden channels that main keeps in the first layer and that it reads in the second."""
-        computed, read = (chosen(self.names, axis, self.n_student, rule, 0, seed=self.seed) for axis in HIDDEN)
+    def wiring(self, consistent: bool) -> tuple[list[int], list[int]]:
+        """Return the hidden channels that main keeps in the first layer and that it reads in the second: uniform."""
+        computed, read = (
+            chosen(self.names, axis, self.n_student, "uniform", 0, consistent=consistent) for axis in HIDDEN
+        )
         return computed, read
 
+    def agreement(self, consistent: bool) -> float:
+        """Return how well main's cut block agrees with the whole one, from :func:`output_agreement`."""
+        return output_agreement(self.covariance, self.weights[1], *self.wiring(consistent))
+
     def figure(self) -> plt.Figure:
-        """Draw a consistent and the inconsistent choice, one above the other, with the wires of the main student."""
+        """Draw a consistent choice and the inconsistent one under it, with the wires of the main student."""
         figure, axes = style.new_figure(2, 3, 7.2, 6.2, width_ratios=(1, 0.7, 1))
-        for row, rule in zip(axes, ("uniform", "random_inconsistent")):
+        for row, consistent in zip(axes, (True, False)):
             main, aux = (
-                [chosen(self.names, axis, self.n_student, rule, part, seed=self.seed) for axis in AXES]
+                [chosen(self.names, axis, self.n_student, "uniform", part, consistent=consistent) for axis in AXES]
                 for part in (0, 1)
             )
             for ax, tensor in ((row[0], 0), (row[2], 1)):
@@ -196,12 +262,16 @@ class ElementSelection(Widget):
                 picture = codes.T if tensor else codes  # the hidden channels run down in both
                 ax.imshow(picture, cmap=arrays.SELECTION_COLOURS, vmin=0, vmax=3, interpolation="nearest")
                 ax.grid(False)
-            computed, read = self.wiring(rule)
+            computed, read = self.wiring(consistent)
             for a, b in zip(computed, read):
                 colour, line = (style.BLUE, "-") if a == b else (style.RED, "--")
                 row[1].plot((0, 1), (a, b), color=colour, linestyle=line)
-            row[0].set(title="layer A", xlabel="input channel", ylabel=f"{rule}\nhidden channel")
-            row[1].set(title=f"{matching(computed, read)} of {len(read)} fit")
+            row[0].set(
+                title="layer A",
+                xlabel="input channel",
+                ylabel=f"{'consistent' if consistent else 'inconsistent'}\nhidden channel",
+            )
+            row[1].set(title=f"{matching(computed, read)} of {len(read)} fit\noutput {self.agreement(consistent):+.2f}")
             row[1].set(ylim=(N_TEACHER - 0.5, -0.5), xlim=(0, 1))
             row[1].set_axis_off()
             row[1].set_box_aspect(1 / 0.7)  # as tall as the two pictures beside it
@@ -213,12 +283,13 @@ class ElementSelection(Widget):
 
     def alt(self) -> str:
         """Say what :meth:`figure` shows."""
-        fit = {rule: matching(*self.wiring(rule)) for rule in ("uniform", "random_inconsistent")}
+        fit = [matching(*self.wiring(consistent)) for consistent in (True, False)]
+        output = [f"{self.agreement(consistent):.2f}" for consistent in (True, False)]
         return (
-            f"Two teacher layers in a row, cut from {N_TEACHER} to {self.n_student} channels. With the uniform rule "
-            f"{fit['uniform']} of {self.n_student} hidden channels of the main student are the same teacher channel in "
-            f"both layers, drawn as straight wires; with the inconsistent rule {fit['random_inconsistent']} of "
-            f"{self.n_student}, and the other wires lead to a wrong channel."
+            f"Two teacher layers in a row, cut from {N_TEACHER} to {self.n_student} channels by the rule uniform. "
+            f"Where both layers keep the same hidden channels, {fit[0]} of {self.n_student} wires run straight and the "
+            f"output correlates {output[0]} with that of the whole block. Where the second layer reads the channels of "
+            f"the other student, {fit[1]} of {self.n_student} do, and the correlation is {output[1]}."
         )
 
 
@@ -239,12 +310,6 @@ def selection_explorer(
     """
     if len(layers) != 2:
         raise ValueError(f"layers has {len(layers)} names; give two, such as {LAYERS[0]!r} and {LAYERS[1]!r}")
-    if start.get("consistent") is False:
-        start.setdefault("rule", "random")
-        if start["rule"] != "random":
-            raise ValueError(
-                f"rule={start['rule']!r} looks at nothing but sizes, so it cannot be inconsistent; use rule='random'"
-            )
     teacher = load_teacher("convnext_pocket") if teacher is None else teacher
     tensors = [teacher.get_submodule(name).weight for name in layers]
     names = [f"{name}.weight" for name in layers]
@@ -256,5 +321,6 @@ def selection_explorer(
         channels=channels,
         lengths=[n for tensor in tensors for n in tensor.shape[:2]],
         drawn=random_marks(names),
+        covariance=hidden_covariance(teacher, layers[1], channels[3]),
         **start,
     )

@@ -55,8 +55,8 @@ class Settings:
     beta: float = 0.9
     tau: float = 3.0
     rule: str = "uniform"
-    fraction: float = 0.5
-    steps: int = 80
+    fraction: float = 1.0
+    steps: int = 300
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -143,6 +143,7 @@ class Session:
         size: image side in pixels.
         pair: teacher and student.
         batch_size: images per step.
+        learning_rate: peak of AdamW's learning rate.
         device: where to train.
 
     Raises:
@@ -152,14 +153,15 @@ class Session:
     def __init__(
         self,
         source: str = "phantom-mri",
-        n: int = 400,
+        n: int = 1000,
         size: int = 48,
         pair: str = "convnext_pocket",
         batch_size: int = 16,
+        learning_rate: float = 2e-3,
         device: str = "auto",
     ) -> None:
         self.source, self.n, self.size, self.pair = source, n, size, pair
-        self.batch_size, self.device = batch_size, device
+        self.batch_size, self.learning_rate, self.device = batch_size, learning_rate, device
         self._images = self._teacher = None
 
     def prepare(self) -> None:
@@ -184,6 +186,7 @@ class Session:
             size=self.size,
             steps=settings.steps,
             batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
             alpha=settings.alpha,
             beta=settings.beta,
             tau=settings.tau,

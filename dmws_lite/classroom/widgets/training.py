@@ -39,11 +39,11 @@ TAUS = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 20.0)
 
 FRACTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 
-STEPS = (40, 80, 160)
+STEPS = (100, 300, 1000)
 
 SECONDS_BETWEEN_UPDATES = 0.25
 
-EXPECTED = "Choose, then press Train: 80 steps take about 10 seconds on two CPU cores, 160 twice as long."
+EXPECTED = "Choose, then press Train: 300 steps take 10 to 20 seconds on two CPU cores."
 
 COLUMNS = ("loss", "test_loss", "aux_test_loss", "main_accuracy", "aux_accuracy", "remaining")
 
@@ -180,7 +180,7 @@ class TrainingPlayground:
     Example::
 
         playground = TrainingPlayground()
-        playground.choose(alpha=1.0, steps=40)
+        playground.choose(alpha=1.0, steps=100)
         playground.train()
         playground.wait()
         playground

@@ -1,5 +1,5 @@
-// Ablation explorer: what the records say at one point of method, rule, alpha, beta and tau. It draws and names
-// measured points only; where there is no record it says "not measured" and names the nearest settings that have one.
+// Ablation explorer: what the records say at one point of method, rule, alpha, beta and tau. It offers measured points
+// only: a choice that no run was made with leads to the nearest one that has a record.
 
 const PARTS = ["alpha", "beta", "tau"];
 const LETTER = { alpha: "α", beta: "β", tau: "τ" };
@@ -92,22 +92,18 @@ function signed(name) {
 }
 
 function render({ model, el }) {
-  const tasks = model.get("tasks"), ways = model.get("ways"), levels = model.get("levels");
+  const tasks = model.get("tasks"), ways = model.get("ways");
   const quantiles = model.get("quantiles"), words = model.get("verdicts"), series = model.get("series");
   if (!tasks.length) {
-    frame(el, "ablation-explorer", model.get("title"), h("p", { class: "abl-none" }, "not measured: there is no record"));
+    frame(el, "ablation-explorer", model.get("title"), h("p", {}, "There is no record."));
     return () => {};
   }
-  const at = { way: model.get("way") in ways ? model.get("way") : "ours", rule: model.get("rule") };
-  for (const part of PARTS) {
-    const asked = model.get(part);
-    at[part] = levels[part].reduce((best, v) => (Math.abs(v - asked) < Math.abs(best - asked) ? v : best));
-  }
+  const at = Object.fromEntries(["way", "rule", ...PARTS].map((part) => [part, model.get(part)]));
   let task = tasks.find((t) => t.label === model.get("task")) || tasks[0];
   let allMethods = false;
 
   // -- what is measured ------------------------------------------------------------------------------------------------
-  const uses = (settings, part) => ways[settings.way].uses.includes(part);
+  const uses = (settings, part) => settings.way in ways && ways[settings.way].uses.includes(part);
   const fits = (variant, settings) => variant.way === settings.way
     && (!uses(settings, "rule") || variant.rule === settings.rule)
     && PARTS.every((part) => !uses(settings, part) || variant[part] === settings[part]);
@@ -119,21 +115,38 @@ function render({ model, el }) {
   const tell = (settings) => [ways[settings.way].label,
     ...(uses(settings, "rule") && settings.rule ? [`rule ${settings.rule.replace("_", " ")}`] : []),
     ...PARTS.filter((part) => uses(settings, part)).map((part) => `${LETTER[part]} ${settings[part]}`)].join(", ");
-  const places = (part, value) => levels[part].indexOf(value);
-  /** How many changes lead from the chosen point to a variant: another method counts most, then the rule, then steps. */
-  const distance = (variant) => (variant.way === at.way ? 0 : 1000)
-    + (uses(variant, "rule") && variant.rule !== at.rule ? 100 : 0)
-    + PARTS.reduce((sum, part) => sum + (uses(variant, part) ? Math.abs(places(part, variant[part]) - places(part, at[part])) : 0), 0);
+  const ordered = (values) => [...new Set(values)].sort((a, b) => a - b);
+  /** What is measured of one setting in this task, with the chosen method. */
+  const offered = (part) => ordered(task.variants.filter((v) => v.way === at.way).map((v) => v[part]));
+  /** How far a variant is from the chosen settings: another method counts most, then the rule, then each other number. */
+  const distance = (variant) => (variant.way === at.way ? 0 : 1000) + (uses(variant, "rule") && variant.rule !== at.rule ? 100 : 0)
+    + PARTS.reduce((sum, part) => sum + (uses(variant, part) && variant[part] !== at[part] ? 10 : 0), 0);
   const gap = (variant) => PARTS.reduce((sum, part) => sum + (uses(variant, part) ? Math.abs(variant[part] - at[part]) : 0), 0);
-  const nearest = () => [...task.variants].sort((a, b) => distance(a) - distance(b) || gap(a) - gap(b)).slice(0, 4);
+  const nearest = (variants) => [...variants].sort((a, b) => distance(a) - distance(b) || gap(a) - gap(b))[0];
+  let note = "";
+  /** Stand at a measured variant; say which settings had to change besides the one that was asked for. */
+  const settle = (variants, asked) => {
+    const found = nearest(variants), moved = [];
+    for (const part of ["way", "rule", ...PARTS]) {
+      if (part !== "way" && !uses(found, part)) continue;
+      if (found[part] !== at[part] && part !== asked) moved.push(part === "way" ? ways[found.way].label : `${LETTER[part] || "rule"} ${found[part]}`);
+      at[part] = found[part];
+    }
+    note = moved.length ? `No run was made with the other settings as they were; now ${moved.join(", ")}.` : "";
+    for (const part of ["way", "rule", ...PARTS]) keep(model, part, at[part]);
+  };
+  settle(task.variants);
+  note = "";
 
   // -- controls --------------------------------------------------------------------------------------------------------
-  const change = (part, value) => { at[part] = value; keep(model, part, value); update(); };
+  const change = (part, value) => {
+    at[part] = value;
+    settle(task.variants.filter((v) => v[part] === value && (part === "way" || v.way === at.way)), part);
+    update();
+  };
   const jump = (settings) => {
-    at.way = settings.way;
-    if (uses(settings, "rule")) at.rule = settings.rule;
-    for (const part of PARTS) if (uses(settings, part)) at[part] = settings[part];
-    for (const part of ["way", "rule", ...PARTS]) keep(model, part, at[part]);
+    Object.assign(at, Object.fromEntries(["way", "rule", ...PARTS].filter((part) => part === "way" || uses(settings, part)).map((part) => [part, settings[part]])));
+    settle(task.variants);
     update();
     headline.focus();
   };
@@ -147,25 +160,22 @@ function render({ model, el }) {
         for (const part of PARTS) { at[part] = task.paper[part]; keep(model, part, at[part]); }
       }
       keep(model, "task", label);
+      settle(task.variants);
       update();
     } });
-  const wayChoice = choice({ name: "way", label: "method", value: at.way, choices: Object.entries(ways).map(([way, one]) => [way, one.label]),
+  const wayChoice = choice({ name: "way", label: "method", value: at.way, choices: [],
     onchange: (way) => change("way", way) });
-  const ruleChoice = choice({ name: "rule", label: "rule", value: at.rule, choices: model.get("rules").map((rule) => [rule, rule]),
+  const ruleChoice = choice({ name: "rule", label: "rule", value: at.rule, choices: [],
     onchange: (rule) => change("rule", rule) });
-  const sliders = {}, tracks = {};
-  for (const part of PARTS) {
-    const one = slider({ name: part, label: `${part} (${LETTER[part]})`, value: at[part], choices: levels[part], onchange: (v) => change(part, v) });
-    const ticks = h("div", { class: "abl-ticks", "aria-hidden": "true" });
-    const last = levels[part].length - 1;
-    const marks = levels[part].map((value, i) => h("span", { class: "abl-tick", style: `--at:${last ? i / last : 0}`, "data-level": value }));
-    ticks.append(...marks);
-    const track = h("div", { class: "abl-track" });
-    one.input.replaceWith(track);
-    track.append(one.input, ticks);
-    sliders[part] = one;
-    tracks[part] = marks;
-  }
+  const lists = Object.fromEntries(PARTS.map((part) => [part, choice({ name: part, label: `${part} (${LETTER[part]})`, value: at[part], choices: [],
+    onchange: (v) => change(part, Number(v)) })]));
+  /** Fill a list with what is measured; where a setting has no effect it is empty. */
+  const fill = (list, options, value, name) => {
+    list.input.replaceChildren(...options.map(([v, text]) => h("option", { value: v, selected: v === value }, text)));
+    list.input.disabled = !options.length;
+    if (!options.length) list.input.append(h("option", {}, `no ${name} in this method`));
+    else list.put(value);
+  };
   const button = (text, settings) => h("button", { type: "button", onclick: () => jump(settings) }, text);
   const toPaper = h("button", { type: "button", "data-name": "to-paper", onclick: () => jump(task.paper) }, "Go to the paper’s choice");
   const toCm1 = h("button", { type: "button", "data-name": "to-cm1", onclick: () => jump({ way: "cm1", rule: "uniform" }) }, "Go to CM1");
@@ -177,9 +187,7 @@ function render({ model, el }) {
   const spread = h("span", {}, "± ", shown.sd.node, " (sd), 95% interval ", shown.low.node, " to ", shown.high.node, ",");
   const repeats = h("span");
   const result = h("div", { class: "abl-value" }, h("span", { class: "abl-big" }, shown.mean.node), spread, h("span", {}, count.node, repeats));
-  const none = h("div", { class: "abl-none", "data-name": "none" }, "not measured");
-  const near = h("div", { class: "dmws-row" });
-  const nearBox = h("div", {}, h("div", { class: "dmws-quiet" }, "No run was made with these settings. Nearest measured settings:"), near);
+  const moved = h("p", { class: "dmws-quiet", "data-name": "moved", "aria-live": "polite" });
   const about = h("div", { class: "dmws-quiet" });
   const rows = Object.fromEntries([["cm1", "chosen − CM1"], ["paper", "chosen − paper’s choice"]].map(([who, title]) => {
     const one = { mean: signed(`${who}-mean`), low: signed(`${who}-low`), high: signed(`${who}-high`), n: number(`${who}-n`, 0),
@@ -202,8 +210,7 @@ function render({ model, el }) {
     row.seeds.textContent = difference && difference.n === 1 ? " seed" : " seeds";
     for (const what of ["mean", "low", "high", "n"]) row[what].put(difference ? difference[what] : NaN);
     row.verdict.textContent = difference ? verdictOf(difference, words) : "";
-    row.why.textContent = difference ? "" : !other ? `${name}: not measured` : !variant ? "not measured"
-      : variant === other ? `this is ${name}` : "no seed in common";
+    row.why.textContent = difference ? "" : !other ? `${name}: no run in this task` : variant === other ? `this is ${name}` : "no seed in common";
     return difference
       ? `Minus ${name}: ${difference.mean.toFixed(3).replace("-", "minus ")}, ${row.verdict.textContent}, ${difference.n} seed${difference.n === 1 ? "" : "s"}.`
       : `${who === "cm1" ? "CM1" : "The paper’s choice"}: ${row.why.textContent.replace(/^.*: /, "")}.`;
@@ -217,14 +224,6 @@ function render({ model, el }) {
     const shownVariants = [...PARTS.flatMap(line), cm1Of(), paperOf(), lookup(at)].filter(Boolean);
     return rangeOf(shownVariants.flatMap((variant) => [...reach(summaryOf(variant)), ...valuesOf(variant)]));
   };
-  /** Which levels get their number written: the chosen, the measured, the paper's, the others, as far as there is room. */
-  const labelled = (part, room) => {
-    const all = levels[part], pitch = room / (all.length + 0.2);
-    const order = [at[part], ...line(part).map((v) => v[part]), task.paper[part], ...all].map((v) => places(part, v));
-    const wide = (i) => 7 * String(all[i]).length + 4;
-    const clear = (i, k) => i !== k && Math.abs(i - k) * pitch >= (wide(i) + wide(k)) / 2;
-    return order.reduce((kept, i) => (kept.every((k) => clear(i, k)) ? [...kept, i] : kept), []);
-  };
   const sensitivity = Object.fromEntries(PARTS.map((part) => [part, picture("", 250, (svg, width, height) => {
     const style = ways[at.way];
     svg.setAttribute("height", uses(at, part) ? height : 40);
@@ -233,10 +232,11 @@ function render({ model, el }) {
       svg.append(s("text", { class: "dmws-label", x: width / 2, y: 24, "text-anchor": "middle" }, `${part} does not count for this method`));
       return;
     }
+    const found = line(part), values = found.map((v) => v[part]), cm1 = cm1Of();
     const a = axes(svg, width, height,
-      { min: -0.6, max: levels[part].length - 0.4, ticks: labelled(part, width - 64), format: (i) => String(levels[part][i]), label: `${part} (${LETTER[part]}), steps of the slider` },
+      { min: -0.6, max: values.length - 0.4, ticks: values.map((_, i) => i), format: (i) => String(values[i]), label: `${part} (${LETTER[part]}), the values measured` },
       { ...sensitivityRange(), label: "test accuracy" });
-    const here = a.px(places(part, at[part])), found = line(part), cm1 = cm1Of();
+    const here = a.px(values.indexOf(at[part]));
     svg.append(s("rect", { class: "abl-here", x: here - 10, width: 20, y: a.y1, height: a.y0 - a.y1 }));
     if (cm1) {
       const one = summaryOf(cm1);
@@ -245,21 +245,17 @@ function render({ model, el }) {
       band.append(s("path", { class: "abl-cm1", d: `M${a.x0} ${a.py(one.mean)}H${a.x1}` }));
       svg.append(band);
     }
-    const paper = a.px(places(part, task.paper[part])), right = paper > (a.x0 + a.x1) / 2;
-    svg.append(s("path", { class: "abl-paper", d: `M${paper} ${a.y0}V${a.y1}` }),
-      s("text", { class: "dmws-tick", x: paper + (right ? -4 : 4), y: a.y1 + 10, "text-anchor": right ? "end" : "start" }, "paper"));
-    levels[part].forEach((value, i) => svg.append(s("circle", { class: found.some((v) => v[part] === value) ? "abl-dot abl-has" : "abl-dot",
-      cx: a.px(i), cy: a.y0, r: 3 })));
+    if (values.includes(task.paper[part])) {
+      const paper = a.px(values.indexOf(task.paper[part])), right = paper > (a.x0 + a.x1) / 2;
+      svg.append(s("path", { class: "abl-paper", d: `M${paper} ${a.y0}V${a.y1}` }),
+        s("text", { class: "dmws-tick", x: paper + (right ? -4 : 4), y: a.y1 + 10, "text-anchor": right ? "end" : "start" }, "paper"));
+    }
     svg.append(s("path", { class: "abl-guide abl-ink", style: `--ink:${style.colour}`,
-      d: path(found.map((variant) => [a.px(places(part, variant[part])), a.py(summaryOf(variant).mean)])) }));
+      d: path(found.map((variant) => [a.px(values.indexOf(variant[part])), a.py(summaryOf(variant).mean)])) }));
     for (const variant of found) {
-      const x = a.px(places(part, variant[part])), summary = summaryOf(variant), chosen = variant[part] === at[part];
+      const x = a.px(values.indexOf(variant[part])), summary = summaryOf(variant), chosen = variant[part] === at[part];
       column(svg, { x, py: a.py, values: valuesOf(variant), summary, style, strong: chosen, attributes: { "data-point": variant[part], "data-number": summary.mean } });
       if (chosen) svg.append(s("circle", { class: "abl-ring", "data-mark": "chosen", cx: x, cy: a.py(summary.mean), r: 11 }));
-    }
-    if (!found.some((variant) => variant[part] === at[part])) {
-      svg.append(s("text", { class: "abl-missing", "data-mark": "missing", "text-anchor": "middle",
-        transform: `translate(${here + 4} ${(a.y0 + a.y1) / 2}) rotate(-90)` }, "not measured"));
     }
   })]));
 
@@ -338,8 +334,6 @@ function render({ model, el }) {
       const shift = lines.length > 1 ? (k / (lines.length - 1) - 0.5) * Math.min(wide * 0.7, 40 * (lines.length - 1)) : 0;
       const points = one.variants.map((variant, i) => variant && { variant, x: a.px(i) + shift, summary: summaryOf(variant) }).filter(Boolean);
       svg.append(s("path", { class: "abl-guide abl-ink", style: `--ink:${one.style.colour}`, d: path(points.map((p) => [p.x, a.py(p.summary.mean)])) }));
-      if (one.note) one.variants.forEach((variant, i) => variant || svg.append(s("text", { class: "dmws-tick", "text-anchor": "middle",
-        "data-mark": "missing", transform: `translate(${a.px(i) + shift + 4} ${(a.y0 + a.y1) / 2}) rotate(-90)` }, `${one.note}: not measured`)));
       for (const p of points) column(svg, { x: p.x, py: a.py, values: valuesOf(p.variant), summary: p.summary, style: one.style, strong: k === 0, attributes: { "data-share": p.variant.key, "data-number": p.summary.mean } });
     });
   });
@@ -378,52 +372,37 @@ function render({ model, el }) {
       sign((svg) => svg.append(s("path", { class: "abl-guide abl-ink", style: ink, d: "M1 9H25" })), "line only guides the eye"),
       sign((svg) => svg.append(s("g", { class: "abl-ink", style: `--ink:${ways.cm1.colour}` },
         s("rect", { class: "abl-band", x: 1, y: 3, width: 24, height: 12 }), s("path", { class: "abl-cm1", d: "M1 9H25" }))),
-      cm1Of() ? "CM1, mean and interval" : "CM1: not measured"),
+      cm1Of() ? "CM1, mean and interval" : "CM1: no run in this task"),
       sign((svg) => svg.append(s("path", { class: "abl-paper", d: "M13 1V17" })), "the paper’s value"));
   };
 
   function update() {
-    const variant = lookup(at), summary = variant ? summaryOf(variant) : null;
-    const options = { way: wayChoice, rule: ruleChoice };
-    for (const option of wayChoice.input.options) {
-      const has = task.variants.some((v) => v.way === option.value);
-      option.textContent = ways[option.value].label + (has ? "" : ": not measured");
-    }
-    for (const option of ruleChoice.input.options) {
-      option.textContent = option.value.replace("_", " ") + (!uses(at, "rule") || lookup({ ...at, rule: option.value }) ? "" : ": not measured");
-    }
-    for (const [part, one] of Object.entries(options)) one.put(at[part]);
-    ruleChoice.input.disabled = !uses(at, "rule");
-    for (const part of PARTS) {
-      const counts = uses(at, part);
-      sliders[part].put(at[part]);
-      sliders[part].input.disabled = !counts;
-      if (counts) sliders[part].input.setAttribute("aria-valuetext", `${at[part]}${variant ? "" : ", not measured"}`);
-      tracks[part].forEach((mark, i) => {
-        mark.classList.toggle("abl-has", counts && Boolean(lookup({ ...at, [part]: levels[part][i] })));
-        mark.classList.toggle("abl-off", !counts);
-      });
-    }
+    const variant = lookup(at), summary = summaryOf(variant);
+    fill(wayChoice, Object.keys(ways).filter((way) => task.variants.some((v) => v.way === way)).map((way) => [way, ways[way].label]), at.way);
+    const rules = [...new Set(task.variants.filter((v) => v.way === at.way).map((v) => v.rule))];
+    fill(ruleChoice, uses(at, "rule") ? rules.map((rule) => [rule, rule.replace("_", " ")]) : [], at.rule, "rule");
+    for (const part of PARTS) fill(lists[part], uses(at, part) ? offered(part).map((v) => [v, String(v)]) : [], at[part], part);
+    toPaper.hidden = !paperOf();
+    toCm1.hidden = !cm1Of();
+    moved.textContent = note;
+    moved.hidden = !note;
     headline.textContent = tell(at);
-    result.hidden = !variant;
-    none.hidden = nearBox.hidden = Boolean(variant);
-    for (const what of ["mean", "sd", "low", "high"]) shown[what].put(summary ? summary[what] : NaN);
-    count.put(summary ? summary.n : NaN);
-    spread.hidden = !summary || summary.n < 2;
-    repeats.textContent = summary && summary.n === 1 ? " seed: no interval" : " seeds";
-    near.replaceChildren(...(variant ? [] : nearest().map((v) => button(tell(v), v))));
+    for (const what of ["mean", "sd", "low", "high"]) shown[what].put(summary[what]);
+    count.put(summary.n);
+    spread.hidden = summary.n < 2;
+    repeats.textContent = summary.n === 1 ? " seed: no interval" : " seeds";
     const span = (pair) => (pair[0] === pair[1] ? String(pair[0]) : `${pair[0]} to ${pair[1]}`);
     about.textContent = `${task.data}, ${task.pair}, ${task.size} px, ${task.steps ? `${task.steps} steps` : `${task.epochs} epochs`}: `
       + `${span(task.train)} training images, ${span(task.test)} test images, one split per seed`
       + `${task.split_rule === "grouped" ? ", copies of an image kept on one side." : task.split_rule === "random" ? ", at random: copies of an image may lie on both sides." : "."}`;
     const cm1Words = compare("cm1", variant, cm1Of());
     const paperWords = compare("paper", variant, paperOf());
-    const point = summary ? `mean accuracy ${summary.mean.toFixed(3)} over ${summary.n} seed${summary.n === 1 ? "" : "s"}` : "not measured";
-    sentence.textContent = `${tell(at)}: ${point}. ${variant ? `${cm1Words} ${paperWords}` : `Nearest measured: ${tell(nearest()[0])}.`}`;
+    const point = `mean accuracy ${summary.mean.toFixed(3)} over ${summary.n} seed${summary.n === 1 ? "" : "s"}`;
+    sentence.textContent = `${tell(at)}: ${point}. ${cm1Words} ${paperWords}`;
     for (const part of PARTS) {
       const found = line(part);
       sensitivity[part].name(!uses(at, part) ? `${part} does not count for ${ways[at.way].label}.`
-        : `Accuracy over ${part}, the other settings as chosen: ${found.map((v) => `${v[part]}: ${summaryOf(v).mean.toFixed(3)}`).join("; ") || "not measured"}.`);
+        : `Accuracy over ${part}, the other settings as chosen: ${found.map((v) => `${v[part]}: ${summaryOf(v).mean.toFixed(3)}`).join("; ")}.`);
       sensitivity[part].redraw();
     }
     dots.name(`Mean accuracy of the methods: ${methodRows().map((v) => `${ways[v.way].label}: ${summaryOf(v).mean.toFixed(3)}`).join("; ")}.`);
@@ -440,12 +419,9 @@ function render({ model, el }) {
   frame(el, "ablation-explorer", model.get("title"),
     h("div", { class: "dmws-row" }, taskChoice.node),
     h("div", { class: "dmws-row" }, wayChoice.node, ruleChoice.node),
-    h("div", { class: "dmws-row" }, PARTS.map((part) => sliders[part].node)),
-    h("div", { class: "dmws-facts dmws-quiet" },
-      h("span", { class: "dmws-key" }, h("span", { class: "abl-tick abl-has abl-sample" }), "measured at the other choices"),
-      h("span", { class: "dmws-key" }, h("span", { class: "abl-tick abl-sample" }), "not measured")),
+    h("div", { class: "dmws-row" }, PARTS.map((part) => lists[part].node)),
     h("div", { class: "dmws-row" }, toPaper, toCm1),
-    h("div", { class: "abl-result" }, headline, result, none, nearBox, rows.cm1.node, rows.paper.node, about),
+    h("div", { class: "abl-result" }, headline, result, moved, rows.cm1.node, rows.paper.node, about),
     sentence,
     h("div", { class: "abl-head" }, "One number at a time, the others as chosen"),
     chartKey,

@@ -9,17 +9,18 @@ function logSoftmax(logits, tau) {
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 /** Equations 1 to 5 and the gradient, as skd_loss in dmws_lite/distill.py: KL from the auxiliary to main, cross-entropy at temperature 1. */
-function lossTerms({ main, aux, target, alpha, tau }) {
+function lossTerms({ main, aux, target, alpha, tau, scaled }) {
+  const factor = scaled ? tau ** 2 : 1;
   const logMain = logSoftmax(main, tau), logAux = logSoftmax(aux, tau), logPlain = logSoftmax(main, 1);
   const [pMain, pAux, pPlain] = [logMain, logAux, logPlain].map((logs) => logs.map(Math.exp));
   const kdTerms = pAux.map((q, k) => q * (logAux[k] - logMain[k]));
   // A sum of rounded terms can fall a hair below 0, which the divergence never is.
   const ce = -logPlain[target], kd = Math.max(0, sum(kdTerms));
   const gradCe = pPlain.map((p, k) => alpha * (p - (k === target ? 1 : 0)));
-  const gradKd = pMain.map((p, k) => (1 - alpha) * tau * (p - pAux[k]));
+  const gradKd = pMain.map((p, k) => (1 - alpha) * (factor / tau) * (p - pAux[k]));
   return {
-    pMain, pAux, pPlain, kdTerms, ce, kd, partCe: alpha * ce, partKd: (1 - alpha) * tau ** 2 * kd,
-    loss: alpha * ce + (1 - alpha) * tau ** 2 * kd, gradCe, gradKd, grad: gradCe.map((g, k) => g + gradKd[k]),
+    pMain, pAux, pPlain, kdTerms, ce, kd, partCe: alpha * ce, partKd: (1 - alpha) * factor * kd,
+    loss: alpha * ce + (1 - alpha) * factor * kd, factor, gradCe, gradKd, grad: gradCe.map((g, k) => g + gradKd[k]),
   };
 }
 
@@ -44,11 +45,19 @@ function formula(text) {
 }
 
 const ROW = 22, HANDLE_ROW = 33, HEAD = 20, FOOT = 40;
+// On a phone the handles and what they change are to be seen together, so rows are lower there.
+const NARROW = 420, LOW_ROW = 15, LOW_HANDLE_ROW = 26, LOW_HEAD = 16;
 
 /** Horizontal bars, a group per class, a row per series. Elements stay, so that a handle keeps focus while it moves.
  *  series: [{ key, word, colour, square?, outline?, drag? }], span() gives the ends of the axis. */
 function bars({ label, axis, classes, series, row, places, span, mark }) {
-  const tall = classes.length * (HEAD + series.length * row + 6) + FOOT;
+  const wideRow = row;
+  let headRow = HEAD;
+  const fit = (w) => {
+    const low = w < NARROW;
+    [row, headRow] = low ? [wideRow === HANDLE_ROW ? LOW_HANDLE_ROW : LOW_ROW, LOW_HEAD] : [wideRow, HEAD];
+    return classes.length * (headRow + series.length * row + (low ? 3 : 6)) + FOOT;
+  };
   const rects = series.map((one) => classes.map(() => s("rect", {
     height: Math.min(16, row - 8), rx: 1.5, "data-bar": one.key,
     fill: one.outline ? "none" : one.colour, stroke: one.colour, "stroke-width": one.outline ? 1.5 : 0,
@@ -57,25 +66,27 @@ function bars({ label, axis, classes, series, row, places, span, mark }) {
   const heads = classes.map(() => s("text", { class: "dmws-label" }));
   let scale = null, values = null, width = 0, shownSpan = "";
 
-  const drawn = picture(label, tall, (svg, w) => {
+  const drawn = picture(label, fit, (svg, w) => {
+    const tall = fit(w), step = headRow + series.length * row + (w < NARROW ? 3 : 6), thick = Math.min(16, Math.max(9, row - 8));
     width = w;
     const focus = svg.getRootNode().activeElement;
     const [low, high] = span(values);
     shownSpan = `${low} ${high}`;
     scale = axes(svg, w, tall, { min: low, max: high, label: axis, ticks: [0, 1, 2, 3, 4].map((i) => low + (i * (high - low)) / 4), format: (v) => String(Number(v.toPrecision(6))).replace("-", "−") },
-      { min: 0, max: 1, ticks: [], label: "" }, { left: 62, right: 56, top: HEAD, bottom: FOOT });
-    svg.append(s("line", { x1: scale.px(0), x2: scale.px(0), y1: HEAD, y2: tall - FOOT, stroke: "var(--dmws-text)", "stroke-width": 1.2 }));
+      { min: 0, max: 1, ticks: [], label: "" }, { left: 62, right: 56, top: headRow, bottom: FOOT });
+    svg.append(s("line", { x1: scale.px(0), x2: scale.px(0), y1: headRow, y2: tall - FOOT, stroke: "var(--dmws-text)", "stroke-width": 1.2 }));
     classes.forEach((_, k) => {
-      const top = k * (HEAD + series.length * row + 6);
+      const top = k * step;
       const head = heads[k];
       head.setAttribute("x", 2);
-      head.setAttribute("y", top + 14);
+      head.setAttribute("y", top + headRow - 5);
       svg.append(head);
       series.forEach((one, i) => {
-        const middle = top + HEAD + row * (i + 0.5);
+        const middle = top + headRow + row * (i + 0.5);
         svg.append(s("text", { class: "dmws-tick", x: 56, y: middle + 4, "text-anchor": "end" }, one.word));
         if (one.drag) svg.append(one.drag.track(k, middle, scale, row));
-        rects[i][k].setAttribute("y", middle - Math.min(16, row - 8) / 2);
+        rects[i][k].setAttribute("y", middle - thick / 2);
+        rects[i][k].setAttribute("height", thick);
         svg.append(rects[i][k]);
         numbers[i][k].node.setAttribute("x", w - 4);
         numbers[i][k].node.setAttribute("y", middle + 4);
@@ -139,7 +150,7 @@ function handles({ who, word, classes, limit, square, change }) {
     },
     onlostpointercapture: () => { if (grip) { const held = grip.k; grip = null; change(held, now[held], true); } },
   },
-  s("rect", { class: "dmws-loss-reach", x: -17, y: -15, width: 34, height: 30, fill: "transparent" }),
+  s("rect", { class: "dmws-loss-reach", x: -17, y: -13, width: 34, height: 26, fill: "transparent" }),
   square ? s("rect", { class: "dmws-loss-knob", x: -8, y: -8, width: 16, height: 16, rx: 2 }) : s("circle", { class: "dmws-loss-knob", r: 9 })));
   return {
     track: (k, middle, s_, row) => s("rect", {
@@ -194,16 +205,17 @@ function inWords(state, found, classes) {
     const [l, a] = found.gradCe[at] < 0 ? ["up", "down"] : ["down", "up"];
     text += ` They disagree on ${classes[at]}: the label wants it ${l}, the auxiliary ${a}.`;
   } else if (label >= few && other >= few) text += " They do not oppose each other on any class.";
+  if (!state.scaled && tau > 1 && alpha < 1) text += ` Without tau squared the auxiliary's pull is ${digits(tau ** 2, 2).replace(/\.?0+$/, "")} times weaker.`;
   return tau >= 10 ? `${text} At tau ${tau} both softened predictions are nearly flat.` : text;
 }
 
 function render({ model, el }) {
   const classes = model.get("classes"), limit = model.get("limit"), K = classes.length;
-  const first = { main: [...model.get("main_logits")], aux: [...model.get("aux_logits")], target: model.get("target"), alpha: model.get("alpha"), tau: model.get("tau") };
+  const first = { main: [...model.get("main_logits")], aux: [...model.get("aux_logits")], target: model.get("target"), alpha: model.get("alpha"), tau: model.get("tau"), scaled: model.get("scaled") };
   let state = { ...first, main: [...first.main], aux: [...first.aux] };
   const isTrue = (k) => k === state.target;
   const save = () => {
-    for (const [name, value] of [["main_logits", [...state.main]], ["aux_logits", [...state.aux]], ["target", state.target], ["alpha", state.alpha], ["tau", state.tau]]) model.set(name, value);
+    for (const [name, value] of [["main_logits", [...state.main]], ["aux_logits", [...state.aux]], ["target", state.target], ["alpha", state.alpha], ["tau", state.tau], ["scaled", state.scaled]]) model.set(name, value);
     keep(model, "tau", state.tau);
   };
 
@@ -252,7 +264,7 @@ function render({ model, el }) {
   const line = (text, value, kind = "") => h("div", { class: `dmws-loss-line ${kind}` }, h("span", {}, formula(text)), value);
   const losses = h("div", {},
     line("cross-entropy L_{ce}", shown("ce", 4)), line("KL divergence L_{skd}", shown("kd", 4)),
-    line("α · L_{ce}", shown("part-ce", 4), "dmws-loss-ce"), line("(1 − α) · τ² · L_{skd}", shown("part-kd", 4), "dmws-loss-kd"),
+    line("α · L_{ce}", shown("part-ce", 4), "dmws-loss-ce"), line("(1 − α) · L_{skd}, times τ² where it is on", shown("part-kd", 4), "dmws-loss-kd"),
     line("total L", shown("loss", 4), "dmws-loss-total"),
     h("div", { class: "dmws-loss-bar", "aria-hidden": "true" }, bar.ce, bar.kd),
     h("p", { class: "dmws-quiet" }, "The bar: which part of the total is the label's (left) and which the auxiliary's (right, hatched). A large part of the loss need not be a large part of the gradient."));
@@ -276,10 +288,10 @@ function render({ model, el }) {
     group("(4) cross-entropy", "L_{ce} = −Σ_k y_k ln p_k^{S, τ=1}", live("−ln ", copied("p-true", 4), " = ", copied("ce", 4)),
       "y_k: 1 for the true class, else 0. The probabilities are main's at temperature 1.", row("p^{S, τ=1}", "p-plain", 3, shown("sum-p-plain", 3))),
     group("(5) total", "L = α L_{ce} + (1 − α) τ² L_{skd}",
-      live(copied("alpha", 2), " · ", copied("ce", 4), " + ", copied("rest", 2), " · ", copied("tau2", 2), " · ", copied("kd", 4), " = ", copied("loss", 4)),
-      "α: weight of the label. τ² makes up for the gradient that a high temperature shrinks."),
+      live(copied("alpha", 2), " · ", copied("ce", 4), " + ", copied("rest", 2), " · ", copied("factor", 2), " · ", copied("kd", 4), " = ", copied("loss", 4)),
+      "α: weight of the label. τ² makes up for the gradient that a high temperature shrinks; without it the factor is 1."),
     group("gradient on main's logits", "∂L/∂z_k^S = α (p_k^{S, τ=1} − y_k) + (1 − α) τ (p_k^S − p_k^S′)", null,
-      "Each part sums to 0 over the classes: raising all logits alike changes no probability.",
+      "Each part sums to 0 over the classes: raising all logits alike changes no probability. Without τ² the second part is divided by τ², so τ becomes 1/τ.",
       row("label", "g-ce", 3, shown("sum-g-ce", 3)), row("auxiliary", "g-kd", 3, shown("sum-g-kd", 3)), row("sum", "g", 3, shown("sum-g", 3))));
   const opened = h("details", { class: "dmws-loss-details", open: true }, h("summary", {}, "Equations 1 to 5 with the numbers of now"),
     h("div", { class: "dmws-loss-wide", tabindex: 0, role: "region", "aria-label": "Equations with numbers" }, table));
@@ -289,6 +301,7 @@ function render({ model, el }) {
   const alphas = [...new Set([...Array.from({ length: 21 }, (_, i) => i / 20), state.alpha])].sort((a, b) => a - b);
   const alpha = slider({ name: "alpha", label: "label's weight α", value: state.alpha, choices: alphas, onchange: (v) => { state.alpha = v; update(); save(); } });
   const target = choice({ name: "target", label: "true class", value: state.target, choices: classes.map((name, k) => [k, name]), onchange: (v) => { state.target = Number(v); update(); save(); } });
+  const scaled = toggle({ name: "scaled", label: "factor τ²", value: state.scaled, onchange: (v) => { state.scaled = v; update(); save(); } });
   const same = (a, b) => a.every((v, i) => v === b[i]);
   const presets = model.get("presets").map((one) => {
     const node = h("button", { type: "button", "data-name": `preset-${one.name.replaceAll(" ", "-")}`, onclick: () => {
@@ -304,6 +317,7 @@ function render({ model, el }) {
     tau.put(state.tau);
     alpha.put(state.alpha);
     target.put(state.target);
+    scaled.put(state.scaled);
     update();
     save();
   } }, "reset");
@@ -317,7 +331,7 @@ function render({ model, el }) {
     }
     const single = { ce: found.ce, kd: found.kd, "part-ce": found.partCe, "part-kd": found.partKd, loss: found.loss };
     for (const [name, v] of Object.entries(single)) numbers[name].put(v);
-    const more = { ...single, "p-true": found.pPlain[state.target], alpha: state.alpha, rest: 1 - state.alpha, tau2: state.tau ** 2 };
+    const more = { ...single, "p-true": found.pPlain[state.target], alpha: state.alpha, rest: 1 - state.alpha, factor: found.factor };
     for (const [name, nodes] of Object.entries(again)) nodes.forEach((node) => node.put(more[name]));
     const share = found.loss > 0 ? found.partCe / found.loss : 0;
     bar.ce.style.width = `${100 * share}%`;
@@ -334,12 +348,12 @@ function render({ model, el }) {
 
   const panel = (title, ...parts) => h("div", { class: "dmws-loss-panel" }, h("div", { class: "dmws-loss-name" }, title), parts);
   frame(el, "loss-playground", model.get("title"),
-    h("div", { class: "dmws-row" }, tau.node, alpha.node, target.node),
+    h("div", { class: "dmws-row" }, tau.node, alpha.node, scaled.node, target.node),
     h("div", { class: "dmws-row dmws-loss-presets", role: "group", "aria-label": "Situations" }, presets.map((one) => one.node), reset),
     h("div", { class: "dmws-loss-grid" },
-      panel("Logits, to drag", logits.node), panel("Probabilities: softened by τ, and at 1", probabilities.node),
+      panel("Logits, to drag", logits.node), panel("Gradient on main's logits", gradient.node),
       sentence, // below the handles: a line more or less must not move them under the finger
-      panel("Gradient on main's logits", gradient.node), panel("Loss of this image", losses)),
+      panel("Probabilities: softened by τ, and at 1", probabilities.node), panel("Loss of this image", losses)),
     opened);
   update();
   return () => { for (const one of [logits, probabilities, gradient]) one.stop(); };

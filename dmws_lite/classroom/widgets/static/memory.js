@@ -8,12 +8,14 @@ const remaining = (beta, n) => (n === 0 ? 1 : beta ** n);
 /** Steps until this share is left; 0 at beta 0, infinite at beta 1. */
 const stepsUntil = (share, beta) => (beta === 0 ? 0 : beta === 1 ? Infinity : Math.log(share) / Math.log(beta));
 
+const FIRST = 100; // steps: where the start fades, and where a run spends little of its time
+
 const inPercent = (v) => (v === 0 ? "nothing" : v < 0.001 ? "less than 0.1%" : `${(100 * v).toFixed(1)}%`);
 const ordered = (values) => [...new Set(values)].sort((a, b) => a - b);
 
 function render({ model, el }) {
   const measured = model.get("measured");
-  let beta = model.get("beta"), step = model.get("step");
+  let beta = model.get("beta"), step = model.get("step"), whole = false;
   // The start values come from Python; where they lie between the slider's steps, the slider gets one more.
   const betas = ordered([...BETAS, ...measured.map((m) => m.beta), beta]), steps = ordered([...STEPS, step]);
   const summary = h("p", { class: "dmws-memory-words", "aria-live": "polite" });
@@ -44,7 +46,8 @@ function render({ model, el }) {
       svg.append(s("text", { class: "dmws-label", x: width / 2, y: height / 2, "text-anchor": "middle" }, `beta = ${beta}: not measured`));
       return;
     }
-    const last = Math.max(...here.steps);
+    const last = whole ? Math.max(...here.steps) : Math.min(FIRST, Math.max(...here.steps));
+    const within = here.steps.filter((n) => n <= last);
     const a = axes(svg, width, height, { min: 0, max: last, label: "optimiser steps" }, { min: 0, max: 1, label: "test accuracy; share left" });
     svg.append(s("path", { d: shareCurve(a, last), fill: "none", stroke: "var(--dmws-quiet)", "stroke-width": 1.5, "stroke-dasharray": "2 3", "data-curve": "share-beside" }));
     if (step <= last) svg.append(s("line", { x1: a.px(step), x2: a.px(step), y1: a.y0, y2: a.y1, stroke: "var(--dmws-quiet)", "stroke-dasharray": "4 3" }));
@@ -52,16 +55,23 @@ function render({ model, el }) {
       const colour = `var(--dmws-${who})`;
       for (const row of here[who]) {
         row.forEach((v, i) => {
+          if (here.steps[i] > last) return;
           const [x, y] = [a.px(here.steps[i]), a.py(v)];
           svg.append(who === "main" ? s("circle", { cx: x, cy: y, r: 3, fill: colour, opacity: 0.6 }) : s("rect", { ...square(x, y, 3), fill: colour, opacity: 0.6 }));
         });
       }
-      const means = here.steps.map((n, i) => [a.px(n), a.py(mean(here[who], i))]);
+      const means = within.map((n, i) => [a.px(n), a.py(mean(here[who], i))]);
       svg.append(s("path", { d: path(means), fill: "none", stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dash, "data-curve": who }));
     }
   });
   const mean = (rows, i) => rows.reduce((sum, row) => sum + row[i], 0) / rows.length;
   const end = (who) => mean(found()[who], found()[who][0].length - 1);
+
+  /** What the auxiliary can do by the time that its start is gone: the answer to the question in the title. */
+  const whenRare = (here) => {
+    const rare = stepsUntil(0.01, beta), i = here.steps.findIndex((n) => n >= rare);
+    return i < 0 ? "" : `At the first measurement with 1% or less left, after ${here.steps[i]} steps, the auxiliary has an accuracy of ${mean(here.aux, i).toFixed(3)}. `;
+  };
 
   const runs = h("div", { class: "dmws-facts", "data-name": "runs" },
     h("span", {}, "main at the end: ", numbers.main.node), h("span", {}, "auxiliary at the end: ", numbers.aux.node),
@@ -82,7 +92,7 @@ function render({ model, el }) {
         : `At beta ${beta}, ${inPercent(remaining(beta, step))} of its own start is left after ${step} steps; it has halved after ${half.toFixed(1)} steps.`;
     const known = measured.length ? `measured values: ${measured.map((m) => m.beta).join(", ")}` : "there are no records";
     const runWords = here
-      ? `Measured (${here.main.length} ${here.main.length === 1 ? "seed" : "seeds"}): final accuracy of main ${end("main").toFixed(3)}, of the auxiliary ${end("aux").toFixed(3)}. At the first measurement, after ${here.steps[0]} steps, ${inPercent(remaining(beta, here.steps[0]))} of the start was left.`
+      ? `${whenRare(here)}Measured (${here.main.length} ${here.main.length === 1 ? "seed" : "seeds"}): final accuracy of main ${end("main").toFixed(3)}, of the auxiliary ${end("aux").toFixed(3)}. At the first measurement, after ${here.steps[0]} steps, ${inPercent(remaining(beta, here.steps[0]))} of the start was left.`
       : `No run was made at beta ${beta}; ${known}.`;
     summary.textContent = `${kept} ${runWords}`;
     curve.name(`Share of its own start that the auxiliary has left, over optimiser steps. ${kept}`);
@@ -94,6 +104,7 @@ function render({ model, el }) {
   const chosen = (v) => { beta = v; keep(model, "beta", v); update(); };
   const betaSlider = slider({ name: "beta", label: "beta (β)", value: beta, choices: betas, onchange: chosen });
   const stepSlider = slider({ name: "step", label: "steps n", value: step, choices: steps, onchange: (v) => { step = v; keep(model, "step", v); update(); } });
+  const range = toggle({ name: "whole", label: "show the whole run, not its first 100 steps", value: whole, onchange: (v) => { whole = v; update(); } });
   const key = (word, look) => h("span", { class: "dmws-key" }, h("span", { class: `dmws-memory-line ${look}` }), word);
   const panel = (title, ...parts) => h("div", { class: "dmws-memory-panel" }, h("div", { class: "dmws-memory-name" }, title), parts);
 
@@ -106,7 +117,7 @@ function render({ model, el }) {
       h("span", {}, "1% left after: ", numbers.rare.node, " steps")),
     h("div", { class: "dmws-memory-grid" },
       panel("Arithmetic: what is left of the start", curve.node),
-      panel("Measured: accuracy while it fades", chart.node,
+      panel("Measured: accuracy while it fades", chart.node, range.node,
         h("div", { class: "dmws-facts" }, key("main", "dmws-memory-main"), key("auxiliary", "dmws-memory-aux"), key("share left", "dmws-memory-share")))),
     runs, summary, h("p", { class: "dmws-quiet" }, `Records: ${model.get("source")}. Dots are single seeds, lines their mean.`));
   update();

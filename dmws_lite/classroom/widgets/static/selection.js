@@ -46,10 +46,12 @@ function choose(data, state) {
   const rule = state.rule === "uniform" ? uniform : consecutive;
   return range(4).map((axis) => {
     const whole = state.heads === "whole" && (axis === A_ROWS || axis === B_COLUMNS);
-    const take = (part) => (whole
+    // Inconsistent: layer B reads the hidden channels that the other student keeps.
+    const own = (part) => (!state.consistent && axis === B_COLUMNS ? 1 - part : part);
+    const pick = (part) => (whole
       ? ofHeads(rule(nTeacher / data.head, state.nStudent / data.head, part), data.head)
       : rule(nTeacher, state.nStudent, part));
-    return { main: take(0), aux: take(1) };
+    return { main: pick(own(0)), aux: pick(own(1)) };
   });
 }
 
@@ -72,6 +74,19 @@ function coverage(chosen, nTeacher) {
 
 /** How many hidden units of a student are one teacher channel on both sides of the wire. */
 const matching = (chosen, part) => chosen[A_ROWS][part].filter((c, i) => c === chosen[B_COLUMNS][part][i]).length;
+
+/** How the outputs of a student's cut block correlate with those of the whole block, on average over the outputs.
+ *  `covariance` is that of the hidden channels; an output is their sum, weighted with a row of layer B. */
+function agreement(data, chosen, part) {
+  const c = data.covariance, [computed, read] = [chosen[A_ROWS][part], chosen[B_COLUMNS][part]];
+  const product = (a, b) => a.reduce((sum, v, i) => (v === 0 ? sum : sum + v * c[i].reduce((t, u, j) => t + u * b[j], 0)), 0);
+  const each = data.weights[1].map((whole) => {
+    const cut = whole.map(() => 0);
+    computed.forEach((channel, i) => { cut[channel] = whole[read[i]]; });
+    return product(whole, cut) / Math.sqrt(product(whole, whole) * product(cut, cut));
+  });
+  return each.reduce((sum, v) => sum + v, 0) / each.length;
+}
 
 /** From how many teacher heads a head of the student is filled, on average. */
 function headsMixed(indices, head) {
@@ -96,7 +111,7 @@ function layout(width, n) {
 const shade = (weight, largest) => Math.min(SHADES - 1, Math.floor(Math.sqrt(Math.abs(weight) / largest) * SHADES));
 
 function render({ model, el }) {
-  const data = Object.fromEntries(["names", "weights", "channels", "lengths", "drawn", "head"].map((k) => [k, model.get(k)]));
+  const data = Object.fromEntries(["names", "weights", "channels", "lengths", "drawn", "head", "covariance"].map((k) => [k, model.get(k)]));
   const n = data.weights[0].length;
   const state = { rule: model.get("rule"), consistent: model.get("consistent"), nStudent: model.get("n_student"),
     part: model.get("part"), heads: model.get("heads"), seed: model.get("seed") };
@@ -285,6 +300,7 @@ function render({ model, el }) {
   const COUNTS = ["main", "aux", "union", "shared"];
   const counts = Object.fromEntries(["channels", "weights"].flatMap((what) => COUNTS.map((who) => [`${what}-${who}`, number(`${what}-${who}`, 1, " %")])));
   const fits = Object.fromEntries(PARTS.map((part) => [part, number(`wired-${part}`, 0)]));
+  const outputs = Object.fromEntries(PARTS.map((part) => [part, number(`agreement-${part}`, 2)]));
   const mixed = number("heads-mixed", 2);
   const verdict = h("p", { class: "dmws-verdict", "data-name": "verdict", "aria-live": "polite" });
   const note = h("p", { class: "dmws-quiet", "data-name": "rule-used" });
@@ -298,17 +314,21 @@ function render({ model, el }) {
     chosen = choose(data, state);
     const covered = coverage(chosen, n);
     for (const what of ["channels", "weights"]) for (const who of COUNTS) counts[`${what}-${who}`].put(100 * covered[what][who]);
-    for (const part of PARTS) fits[part].put(matching(chosen, part));
+    for (const part of PARTS) { fits[part].put(matching(chosen, part)); outputs[part].put(agreement(data, chosen, part)); }
     mixed.put(headsMixed(chosen[A_ROWS].main, data.head));
     const broken = shown().some((part) => matching(chosen, part) < state.nStudent);
     verdict.dataset.state = broken ? "broken" : "whole";
     verdict.replaceChildren(broken ? "✗ Broken wiring. " : "✓ Consistent. ", "Hidden channels that mean the same in both layers: ",
       ...shown().flatMap((part, i) => [`${i ? ", " : ""}${WHO[part]} `, fits[part].node, ` of ${state.nStudent}`]),
-      broken ? ". Red wires lead to another teacher channel." : ". Every wire runs straight.");
+      broken ? ". Red wires lead to another teacher channel." : ". Every wire runs straight.",
+      " The output of the cut block correlates with that of the whole block: ",
+      ...shown().flatMap((part, i) => [`${i ? ", " : ""}${WHO[part]} `, outputs[part].node]), ".");
     const called = state.rule === "random" && !state.consistent ? "random_inconsistent" : state.rule;
     const why = { uniform: "It looks only at the sizes, so both layers agree.", consecutive: "It looks only at the sizes, so both layers agree.",
       random: "One shuffle for each pair of sizes, so both layers agree.", random_inconsistent: "A new shuffle for every axis of every tensor." };
-    note.replaceChildren("In Python: ", h("code", {}, `rule="${called}", heads="${state.heads}"`), `. ${why[called]}`);
+    const mistake = !state.consistent && state.rule !== "random";
+    note.replaceChildren("In Python: ", h("code", {}, `rule="${called}", heads="${state.heads}"`), mistake
+      ? ", with a mistake that the package does not make: layer B reads the hidden channels of the other student." : `. ${why[called]}`);
     seed.input.disabled = state.rule !== "random";
     root.dataset.rule = called;
     root.dataset.indices = JSON.stringify(chosen);
@@ -321,18 +341,9 @@ function render({ model, el }) {
   // -- the controls ---------------------------------------------------------------------------------------------------
 
   const rule = choice({ name: "rule", label: "rule", value: state.rule, choices: ["uniform", "consecutive", "random"].map((r) => [r, r]),
-    onchange: (v) => {
-      put("rule", "rule", v);
-      if (v !== "random") { put("consistent", "consistent", true); consistent.put(true); }
-      update();
-    } });
-  // Only the random rule has an inconsistent twin, so to take consistency away is to choose it.
+    onchange: (v) => { put("rule", "rule", v); update(); } });
   const consistent = toggle({ name: "consistent", label: "consistent: both layers keep the same hidden channels", value: state.consistent,
-    onchange: (v) => {
-      put("consistent", "consistent", v);
-      if (!v) { put("rule", "rule", "random"); rule.put("random"); }
-      update();
-    } });
+    onchange: (v) => { put("consistent", "consistent", v); update(); } });
   const ratio = slider({ name: "ratio", label: "ratio", value: state.nStudent, choices: sorted(model.get("students")).reverse(),
     format: (v) => `${Number((n / v).toFixed(2))}`, onchange: (v) => { put("nStudent", "n_student", v); update(); } });
   const part = choice({ name: "part", label: "show", value: state.part, choices: [["both", "both students"], ["main", "main"], ["aux", "auxiliary"]],
