@@ -5,7 +5,8 @@
 
 An exercise is three cells, one behind the other, that share the tag ``exercise-N``: a text (tag ``exercise``), its
 solution (tag ``solution``) and its check (tag ``check``). The text holds exactly one fenced block of Python, the stub:
-on the book's page it says what is handed in, and in the student notebook it is the code cell to fill in.
+on the book's page it says what is handed in, and in the student notebook it is the code cell to fill in. Hints may
+follow it, folded (check_notebooks.py shows their form); in the student notebook they stand below the cell to fill in.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "exercises"
 LEVELS = {1: "Predict", 2: "Change", 3: "Build"}
 STUB = re.compile(r"\n*^```python\n(.*?)^```$\n*", re.DOTALL | re.MULTILINE)
+HINT = re.compile(
+    r'^<details class="hint"><summary>Hint (\d)</summary>\n\n(.*?)\n\n</details>$', re.DOTALL | re.MULTILINE
+)
 NOTE = (
     "Student notebook, made from `{name}` by `make exercises`: the same page, with the answers at its end left to you. "
     "The checks behind them are folded: run them, and open one only after a try of your own."
@@ -37,8 +41,9 @@ class Exercise:
     Attributes:
         number: from 1, its level too: predict, change, build.
         place: where its text stands among the notebook's cells; solution and check follow it.
-        text: Markdown without the stub.
+        text: Markdown without stub and hints.
         stub: Python code to fill in.
+        hints: Markdown, each one folded; empty where there is none.
         solution: Python code.
         check: Python code that raises ``NotYet`` unless the answer is right.
     """
@@ -47,6 +52,7 @@ class Exercise:
     place: int
     text: str
     stub: str
+    hints: str
     solution: str
     check: str
 
@@ -88,8 +94,9 @@ def exercises(notebook: NotebookNode, name: str) -> list[Exercise]:
         stubs = STUB.findall(cells[0].source)
         if len(stubs) != 1:
             raise ValueError(f"{here}: its text holds {len(stubs)} blocks of Python, it needs one, the cell to fill in")
-        text = STUB.sub("\n\n", cells[0].source).strip()
-        found.append(Exercise(number, place, text, stubs[0].rstrip("\n"), cells[1].source, cells[2].source))
+        text, hints = HINT.sub("", cells[0].source), [match[0] for match in HINT.finditer(cells[0].source)]
+        text, stub = STUB.sub("\n\n", text).strip(), stubs[0].rstrip("\n")
+        found.append(Exercise(number, place, text, stub, "\n\n".join(hints), cells[1].source, cells[2].source))
     return found
 
 
@@ -109,7 +116,7 @@ def student_notebook(notebook: NotebookNode, name: str, url: str) -> NotebookNod
     first = made.cells[0]
     lines = with_link(first.source, colab_link(url, f"{FOLDER}/{name}")).split("\n")
     first.source = "\n".join([*lines[:2], NOTE.format(name=name), "", *lines[2:]])
-    for exercise in exercises(notebook, name):
+    for exercise in reversed(exercises(notebook, name)):  # from the end, as hints move what is behind them
         text, answer, check = made.cells[exercise.place : exercise.place + 3]
         text.source = exercise.text
         answer.source = exercise.stub
@@ -118,6 +125,10 @@ def student_notebook(notebook: NotebookNode, name: str, url: str) -> NotebookNod
         # Folded, in Jupyter and on Colab: who reads the check before a try of their own reads the answer.
         folded = {"jupyter": {"source_hidden": True}, "cellView": "form"}
         check.metadata = nbformat.from_dict({**folded, "tags": ["check", f"exercise-{exercise.number}"]})
+        if exercise.hints:
+            hints = nbformat.v4.new_markdown_cell(exercise.hints, id=f"hints-{exercise.number}")
+            hints.metadata["tags"] = ["hints", f"exercise-{exercise.number}"]
+            made.cells.insert(exercise.place + 2, hints)
     for cell in made.cells:  # the way to this notebook is of no use inside it
         if cell.cell_type == "markdown" and EXERCISES_LINK in cell.source:
             parts = cell.source.split("\n\n")

@@ -107,6 +107,7 @@ def solutions_page(path: Path) -> str:
     for exercise in exercises(notebook, path.name):
         text = exercise.text.split("\n", 1)[1].strip()
         lines += [f"## Exercise {exercise.number} · {LEVELS[exercise.number]}", "", plain_roles(text), ""]
+        lines += [exercise.hints, ""]
         for name, code in (("To fill in", exercise.stub), ("Solution", exercise.solution), ("Check", exercise.check)):
             lines += [f"**{name}**", "", "```python", code, "```", ""]
     return "\n".join(lines)

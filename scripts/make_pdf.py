@@ -42,7 +42,8 @@ READY = """async () => {
   if (window.MathJax && MathJax.startup) await MathJax.startup.promise;
   for (const image of document.images) image.loading = "eager";
   await Promise.all([...document.images].map(image => image.decode().catch(() => null)));
-  document.querySelectorAll("details").forEach(fold => { if (!fold.closest(".tag_solution")) fold.open = true; });
+  const folds = [...document.querySelectorAll("details")];
+  folds.filter(fold => !fold.closest(".tag_solution, .hint")).forEach(fold => { fold.open = true; });
 }"""
 
 

@@ -54,8 +54,8 @@ def count_words(markdown: str) -> int:
     return len(re.findall(r"\w[\w'’.-]*", text))
 
 
-def notebook_minutes(notebook: NotebookNode) -> float:
-    """Return how long a notebook takes to read, up to its exercises."""
+def read_cells(notebook: NotebookNode) -> tuple[int, int]:
+    """Return how many words of text and lines of shown code a notebook has, up to its exercises."""
     words = lines = 0
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -64,6 +64,12 @@ def notebook_minutes(notebook: NotebookNode) -> float:
             words += count_words(cell.source)
         elif not NOT_SHOWN & set(cell.metadata.get("tags", [])):
             lines += sum(bool(line.strip()) for line in cell.source.split("\n"))
+    return words, lines
+
+
+def notebook_minutes(notebook: NotebookNode) -> float:
+    """Return how long a notebook takes to read, up to its exercises."""
+    words, lines = read_cells(notebook)
     return words / WORDS + lines / LINES
 
 

@@ -38,11 +38,14 @@ def script(name: str) -> ModuleType:
     return module
 
 
+WORDS = "word " * 300  # beside 30 lines of code
+
+
 def sound_notebook() -> nbformat.NotebookNode:
     """Return a small notebook that keeps every rule."""
     return new_notebook(
         cells=[
-            new_markdown_cell("# Title\n\nTime: 1 min on a CPU, 1 min on a T4.\n\n## What you will learn"),
+            new_markdown_cell(f"# Title\n\nTime: 1 min on a CPU, 1 min on a T4.\n\n## What you will learn\n{WORDS}"),
             new_code_cell("import math", metadata={"tags": ["setup"]}),
             new_code_cell('PROFILE = "fast"', metadata={"tags": ["parameters"]}),
             new_code_cell("math.pi"),
@@ -105,6 +108,42 @@ def test_a_missing_part_is_named(cell: int, source: str, message: str) -> None:
     notebook = sound_notebook()
     notebook.cells[cell].source = source
     assert any(line.startswith(message) for line in script("check_notebooks").problems(notebook, "x.ipynb"))
+
+
+def test_code_that_runs_over_the_page_is_named_where_it_is_seen() -> None:
+    notebook, check = sound_notebook(), script("check_notebooks")
+    notebook.cells[3].source = f"total = {' + '.join('1' * 20)}"
+    assert len(notebook.cells[3].source) == 85
+    (problem,) = check.problems(notebook, "x.ipynb")
+    assert problem == "x.ipynb: cell 4 has a line of 85 characters, more than the 79 that fit the page"
+    notebook.cells[3].metadata["tags"] = ["hide-input"]
+    assert check.problems(notebook, "x.ipynb") == []
+
+
+def test_code_without_text_beside_it_is_named() -> None:
+    notebook, check = sound_notebook(), script("check_notebooks")
+    notebook.cells[0].source = notebook.cells[0].source.replace(WORDS, "")
+    notebook.cells[3].source = "\n".join(f"a{n} = {n}" for n in range(20))
+    (problem,) = check.problems(notebook, "x.ipynb")
+    assert re.match(r"x.ipynb: has 0\.\d words beside each of its 21 lines of shown code, fewer than 9; ", problem)
+    notebook.cells[3].metadata["tags"] = ["hide-input"]
+    assert check.problems(notebook, "x.ipynb") == []
+
+
+HINTS = [f'<details class="hint"><summary>Hint {n}</summary>\n\nLook.\n\n</details>' for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("hints", "count"),
+    [(HINTS, None), ([], 0), (HINTS[:1], 1), (HINTS[::-1], 2), ([HINTS[0], HINTS[1].replace("Look.", " ")], 2)],
+)
+def test_an_exercise_without_two_hints_is_named(hints: list[str], count: int | None) -> None:
+    notebook = sound_notebook()
+    text = "\n\n".join(["### Exercise 1 · Predict", *hints])
+    notebook.cells.append(new_markdown_cell(text, metadata={"tags": ["exercise"]}))
+    found = script("check_notebooks").problems(notebook, "x.ipynb")
+    message = f"x.ipynb: cell 6 is an exercise with {count} hints; it needs two, Hint 1 and Hint 2"
+    assert found == ([] if count is None else [message])
 
 
 def test_outputs_and_skipped_cells_are_named() -> None:

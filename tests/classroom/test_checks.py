@@ -200,6 +200,20 @@ def test_a_student_notebook_has_stubs_for_solutions_and_all_else_unchanged() -> 
     nbformat.validate(made)
 
 
+def test_hints_follow_the_cell_to_fill_in() -> None:
+    notebook = small_notebook()
+    hint = '<details class="hint"><summary>Hint {}</summary>\n\nThink of `x`.\n\n</details>'
+    notebook.cells[6].source += "\n\n" + "\n\n".join(hint.format(n) for n in (1, 2)) + "\n"
+    made = make.student_notebook(notebook, "x.ipynb", URL)
+    assert [cell.id for cell in made.cells[7:9]] == ["answer-2", "hints-2"]
+    assert made.cells[6].source.endswith("Hand in:")
+    assert made.cells[8].source == "\n\n".join(hint.format(n) for n in (1, 2))
+    assert made.cells[9].source == notebook.cells[8].source, "the check follows"
+    assert made.cells[10].source.startswith("### Exercise 3") and len(made.cells) == len(notebook.cells) + 1
+    first, second, _ = make.exercises(notebook, "x.ipynb")
+    assert first.hints == "" and "details" not in second.text and second.stub == "answer_2 = ..."
+
+
 def test_the_link_to_the_student_notebook_is_stamped() -> None:
     once = stamp.stamped(small_notebook(), "x.ipynb", URL)
     address = "https://colab.research.google.com/github/a/b/blob/main/notebooks/exercises/x.ipynb"

@@ -33,6 +33,19 @@ SMALL = {
         },
     ],
 }
+NUMBERS = {
+    "title": "Numbers",
+    "questions": [
+        {
+            "question": "How many entries has `W`?",
+            "number": 36864,
+            "tolerance": 0,
+            "right": "384 times 96.",
+            "wrong": "Multiply both sides of `W`.",
+        },
+        {"question": "Which share?", "number": 0.25, "tolerance": 0.005, "right": "A quarter.", "wrong": "Cut twice."},
+    ],
+}
 
 
 # --- the texts ------------------------------------------------------------------------------------------------------
@@ -102,6 +115,24 @@ def test_a_faulty_quiz_is_refused(change, message: str) -> None:
     assert message in str(error.value) and str(error.value).startswith("quiz x")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tolerance": -1}, "tolerance -1.0; give finite numbers, a tolerance of 0 or more"),
+        ({"number": float("nan")}, "number is nan, tolerance"),
+        ({"number": "four"}, "question 2: number is 'four'; it needs a number"),
+        ({"wrong": ""}, "wrong is ''"),
+        ({"hint": "x"}, "and nothing else; it has"),
+    ],
+)
+def test_a_faulty_number_is_refused(change: dict, message: str) -> None:
+    faulty = copy.deepcopy(NUMBERS)
+    faulty["questions"][1].update(change)
+    with pytest.raises(ValueError, match="quiz of your own, question 2") as error:
+        quiz(faulty)
+    assert message in str(error.value)
+
+
 def test_an_unknown_quiz_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="there is no quiz 'none'; choose one of 01_teacher_inspection, "):
         quiz("none")
@@ -120,6 +151,12 @@ def test_without_scripts_each_option_unfolds_to_its_feedback() -> None:
     assert text.count("<details>") == 5 and text.count("<strong>Right.</strong>") == 2
     assert "What is <code>beta</code> &lt; 1?" in text and "It &lt;keeps&gt;." in text
     assert "<details open" not in text
+
+
+def test_without_scripts_a_number_unfolds_with_its_reason() -> None:
+    text = quiz(NUMBERS).fallback()
+    assert text.count("<details>") == 2 and "<strong>36,864.</strong> 384 times 96." in text
+    assert "<strong>0.25.</strong>" in text and "How many entries has <code>W</code>?" in text
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -176,6 +213,91 @@ def test_answers_given_before_are_shown_again(chromium, tmp_path: Path) -> None:
         assert page.locator('[data-name="feedback-1"]').inner_text() == "Not right. Read again."
         assert page.locator('[data-name="feedback-2"]').inner_text() == "Right. Softens."
         assert number(page, NAME, "right") == 1
+        assert page.faults == []
+    finally:
+        page.close()
+
+
+def test_answers_are_there_again_after_a_reload_until_one_starts_again(chromium, tmp_path: Path) -> None:  # noqa: F811
+    url = widget_page(tmp_path, [quiz(SMALL), quiz(NUMBERS)])
+    ready = f'[data-widget="{NAME}"] form'
+    page = open_page(chromium, url, wait=ready)
+    small, numbers = (page.locator(f'[data-widget="{NAME}"]').nth(place) for place in (0, 1))
+    try:
+        assert small.locator('[data-name="again"]').is_hidden(), "nothing to start again from"
+        small.locator('[data-name="option-1-3"]').check()
+        small.locator('[data-name="check-1"]').click()
+        small.locator('[data-name="option-2-1"]').check()  # chosen, but not checked: not an answer yet
+        numbers.locator('[data-name="number-1"]').fill("36,864")
+        numbers.locator('[data-name="number-1"]').press("Enter")
+        page.reload()
+        page.wait_for_selector(ready)
+        assert small.locator('[data-name="feedback-1"]').inner_text() == "Not right. Read again."
+        assert small.locator('[data-name="option-1-3"]').is_checked()
+        assert not small.locator('[data-name="option-2-1"]').is_checked()
+        assert numbers.locator('[data-name="number-1"]').input_value() == "36,864"
+        assert numbers.locator('[data-name="feedback-1"]').inner_text() == "Right. 384 times 96."
+        small.locator('[data-name="again"]').click()
+        assert small.locator('[data-name="feedback-1"]').inner_text() == ""
+        assert page.evaluate("document.activeElement.dataset.name") == "option-1-1"
+        page.reload()
+        page.wait_for_selector(ready)
+        assert not small.locator("input:checked").count()
+        assert numbers.locator('[data-name="feedback-1"]').inner_text() == "Right. 384 times 96.", "another quiz"
+        assert page.faults == []
+    finally:
+        page.close()
+
+
+def test_changed_questions_and_a_refused_storage_begin_anew(chromium, tmp_path: Path) -> None:  # noqa: F811
+    ready = f'[data-widget="{NAME}"] form'
+    page = open_page(chromium, widget_page(tmp_path, [quiz(SMALL)]), wait=ready)
+    try:
+        page.locator('[data-name="option-1-2"]').check()
+        page.locator('[data-name="check-1"]').click()
+        changed = copy.deepcopy(SMALL)
+        changed["questions"][0]["options"].reverse()
+        widget_page(tmp_path, [quiz(changed)])
+        page.reload()
+        page.wait_for_selector(ready)
+        assert not page.locator("input:checked").count()
+        # As in a browser that blocks the storage: touching it raises.
+        page.add_init_script("Object.defineProperty(window, 'localStorage', { get() { throw new Error('no'); } })")
+        page.reload()
+        page.wait_for_selector(ready)
+        page.locator('[data-name="option-1-2"]').check()
+        page.locator('[data-name="check-1"]').click()
+        assert page.locator('[data-name="feedback-1"]').inner_text().startswith("Right. ")
+        page.locator('[data-name="again"]').click()
+        assert page.locator('[data-name="feedback-1"]').inner_text() == ""
+        assert page.faults == []
+    finally:
+        page.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "feedback"),
+    [
+        ("25%", "Right. A quarter."),
+        ("0,25", "Right. A quarter."),
+        (" .254 ", "Right. A quarter."),
+        ("0.26", "Not right. Cut twice."),
+        ("-0.25", "Not right. Cut twice."),
+        ("a quarter", "Type a number first, such as 0.25, 25% or 1,000."),
+        ("", "Type a number first, such as 0.25, 25% or 1,000."),
+    ],
+)
+def test_a_number_may_be_typed_in_several_ways(chromium, tmp_path: Path, text: str, feedback: str) -> None:  # noqa: F811
+    url = widget_page(tmp_path, [quiz(NUMBERS)])
+    page = open_page(chromium, url, width=360, wait=f'[data-widget="{NAME}"] form')
+    try:
+        page.get_by_label("Your number").nth(1).fill(text)
+        page.locator('[data-name="check-2"]').press("Enter")
+        assert page.locator('[data-name="feedback-2"]').inner_text() == feedback
+        assert number(page, NAME, "right") == feedback.startswith("Right")
+        page.locator('[data-name="number-2"]').fill("1")
+        assert page.locator('[data-name="feedback-2"]').inner_text() == "", "it was on another number"
+        assert overflow(page) <= 0
         assert page.faults == []
     finally:
         page.close()

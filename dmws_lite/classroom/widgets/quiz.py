@@ -1,8 +1,9 @@
-"""Multiple-choice questions with immediate feedback, also without a kernel; the texts are in ``data/quizzes/``."""
+"""Questions with immediate feedback, also without a kernel; those of the notebooks are in ``data/quizzes/``."""
 
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -25,16 +26,22 @@ def checked(quiz: object, name: str) -> dict[str, object]:
 
     Args:
         quiz: content of the YAML file: ``title`` and ``questions``. Each question has ``question`` and ``options``,
-            each option ``text`` and ``feedback``, and exactly one option of a question has ``right: true``.
+            each option ``text`` and ``feedback``, and exactly one option of a question has ``right: true``. Or the
+            reader types a number: then the question has ``question``, ``number``, ``tolerance`` (the largest difference
+            that passes) and two feedbacks, ``right`` and ``wrong``.
         name: name of the quiz, for messages.
 
     Raises:
-        ValueError: an entry is missing, unknown or empty, or a question does not have exactly one right option.
+        ValueError: an entry is missing, unknown or empty, or a question does not have exactly one right option, or its
+            tolerance is below zero.
     """
     content = parts(quiz, f"quiz {name}", {"title": str, "questions": list})
     questions = []
     for number, each in enumerate(content["questions"], 1):
         place = f"quiz {name}, question {number}"
+        if isinstance(each, Mapping) and "number" in each:
+            questions.append(checked_number(each, place))
+            continue
         question = parts(each, place, {"question": str, "options": list})
         options = []
         for index, option in enumerate(question["options"], 1):
@@ -48,13 +55,29 @@ def checked(quiz: object, name: str) -> dict[str, object]:
     return {"title": content["title"], "questions": questions}
 
 
-def parts(entry: object, place: str, kinds: Mapping[str, type]) -> dict[str, object]:
+def checked_number(question: Mapping[str, object], place: str) -> dict[str, object]:
+    """Check a question whose answer is a number, and return it with both numbers as floats.
+
+    Raises:
+        ValueError: an entry is missing, unknown or empty, or a number is not finite, or the tolerance is below zero.
+    """
+    kinds = {"question": str, "number": (int, float), "tolerance": (int, float), "right": str, "wrong": str}
+    content = parts(question, place, kinds)
+    number, tolerance = float(content["number"]), float(content["tolerance"])
+    if not math.isfinite(number) or not 0 <= tolerance < math.inf:
+        raise ValueError(
+            f"{place}: number is {number}, tolerance {tolerance}; give finite numbers, a tolerance of 0 or more"
+        )
+    return {**content, "number": number, "tolerance": tolerance}
+
+
+def parts(entry: object, place: str, kinds: Mapping[str, type | tuple[type, ...]]) -> dict[str, object]:
     """Check that an entry is a mapping with exactly the keys of ``kinds``, and return it.
 
     Args:
         entry: part of a quiz.
         place: its place in the quiz, for messages.
-        kinds: key -> type of its value.
+        kinds: key -> type of its value, or several that will do.
 
     Raises:
         ValueError: a key is missing or unknown, or a value has the wrong type or is empty.
@@ -65,8 +88,9 @@ def parts(entry: object, place: str, kinds: Mapping[str, type]) -> dict[str, obj
         raise ValueError(f"{place} needs {names}, and nothing else; it has {has}")
     for key, kind in kinds.items():
         value = entry[key]
-        if not isinstance(value, kind) or (kind is not bool and not value):
-            raise ValueError(f"{place}: {key} is {value!r}; it needs a {kind.__name__} that is not empty")
+        if not isinstance(value, kind) or (kind in (str, list) and not value):
+            wanted = kind.__name__ if isinstance(kind, type) else "number"
+            raise ValueError(f"{place}: {key} is {value!r}; it needs a {wanted} that is not empty")
     return dict(entry)
 
 
@@ -95,11 +119,14 @@ def verdict(option: Mapping[str, object]) -> str:
 
 
 class Quiz(Widget):
-    """Questions with one right option each; every option explains why it is right or wrong.
+    """Questions with one right option or one right number each, and the reason why an answer is right or wrong.
+
+    The browser keeps the answers, so they are there again when the page is opened next time.
 
     Attributes:
         questions: as :func:`checked` returns them.
-        answers: for each question the index of the option checked last, from 0, or -1 for none.
+        answers: for each question the answer checked last: the index of an option, from 0, or the number as the reader
+            typed it; -1 for none.
     """
 
     name = "quiz"
@@ -112,6 +139,13 @@ class Quiz(Widget):
         """Return the questions as plain HTML in which each option expands to its feedback, without JavaScript."""
         items = []
         for each in self.questions:
+            if "number" in each:
+                answer = f"<strong>{each['number']:,.10g}.</strong> {as_html(each['right'])}"
+                items.append(
+                    f"<li><p>{as_html(each['question'])}</p><details><summary>Answer</summary><p>{answer}</p></details>"
+                    "</li>"
+                )
+                continue
             options = "".join(
                 f"<li><details><summary>{as_html(option['text'])}</summary>"
                 f"<p><strong>{verdict(option)}</strong> {as_html(option['feedback'])}</p></details></li>"
