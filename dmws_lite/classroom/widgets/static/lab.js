@@ -586,7 +586,8 @@ function render({ model, el }) {
     const base = story ? { ...DEFAULTS, ...presets.find(({ key }) => key === story.key).settings } : DEFAULTS;
     history.replaceState(history.state, "", writeLink(settings, base, show, story && story.key));
   }
-  function open(found) {
+  /** Show what a link asks for; `ready` where the lab is at its settings already. */
+  function open(found, ready = false) {
     alarm.hidden = !found.problem;
     alarm.textContent = found.problem || "";
     if (found.preset) openStory(found.preset, false);
@@ -594,7 +595,8 @@ function render({ model, el }) {
     settings = { ...(found.preset ? settings : first), ...found.settings };
     show = found.show || (found.preset ? show : "dual");
     playing = false;
-    restart();
+    if (ready) everything();
+    else restart();
     takeSettings();
     showStories();
     moved = "";
@@ -640,24 +642,33 @@ function render({ model, el }) {
         Object.values(panels))));
   host.append(whole);
 
-  readColours();
-  lab = new Lab(settings, assets);
-  choosePanel(presets.length && link.preset ? "stories" : "teach");
-  showStories();
-  showSeeds();
-  open(link.settings ? { problem: "", ...link } : { settings: {} });
-  chooseView("curves");
+  // In pieces, so that the page stays quick while it loads: the controls are made, then the networks, then all is shown.
+  root.hidden = true;
+  let gone = false;
+  const inTurn = (...pieces) => { const go = () => { if (!gone && pieces.length) { pieces.shift()(); setTimeout(go); } }; setTimeout(go); };
+  inTurn(() => { lab = new Lab(settings, assets); }, () => {
+    choosePanel(link.preset ? "stories" : "teach");
+    chooseView("curves");
+    showStories();
+    showSeeds();
+    root.hidden = false;
+    readColours();
+  }, () => {
+    open({ problem: "", ...link }, !link.preset);
+  }, () => {
+    watch.observe(root);
+    themes.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "theme", "class"] });
+    window.addEventListener("hashchange", onhash);
+  });
 
   let width = 0;
   const watch = new ResizeObserver(() => { if (root.clientWidth && root.clientWidth !== width) { width = root.clientWidth; refit(); } });
-  watch.observe(root);
   const themes = new MutationObserver(refit);
-  themes.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "theme", "class"] });
   const onvisible = () => { before = performance.now(); };
   document.addEventListener("visibilitychange", onvisible);
-  window.addEventListener("hashchange", onhash);
   if (linked && link.settings && /[#&]lab=/.test(location.hash)) setTimeout(() => root.scrollIntoView({ block: "start", behavior: "auto" }), 200); // the charts have their heights by then
   return () => {
+    gone = true;
     playing = false;
     machine.stop();
     watch.disconnect();

@@ -145,6 +145,7 @@ export function drawInputs(task, n, random) {
 }
 
 const TESTS = { plane: 300, phantoms: 200 };
+const SHOWN = { plane: 240, phantoms: 25 }; // inputs of the teacher's own task, only to be looked at
 
 /** The inputs of a run, see `lab.data` in lab_engine.js. */
 export function drawTask({ world, task: name, labels: perClass, noise, seed }) {
@@ -156,7 +157,7 @@ export function drawTask({ world, task: name, labels: perClass, noise, seed }) {
   for (const i of shuffled(train.n, random).slice(0, Math.round(noise * train.n))) {
     train.labels[i] = (train.labels[i] + 1 + Math.floor(random() * (classes - 1))) % classes;
   }
-  const source = { ...drawInputs({ ...task.source, inputs: task.inputs }, 240, generator(seed, 4)) };
+  const source = { ...drawInputs({ ...task.source, inputs: task.inputs }, SHOWN[world], generator(seed, 4)) };
   Object.assign(source, { classes: task.source.names.length, names: task.source.names });
   return { inputs: task.inputs, side: task.side, classes, labels: task.names, train, test, source };
 }
