@@ -59,7 +59,7 @@ def interval(summary: Summary) -> str:
 
 
 def _records() -> dict[str, str]:
-    ablations = group_records(read_records(grid="ablations"))
+    ablations, lessons = (group_records(read_records(grid=name)) for name in ("ablations", "lessons"))
 
     def compared(first: str, second: str) -> str:
         return interval(difference(find(ablations, first), find(ablations, second)).summary)
@@ -75,6 +75,9 @@ def _records() -> dict[str, str]:
     test_images = found["test_share"] * found["images"]
     return {
         "ours_cm1": compared("ours", "cm1"),
+        "lessons_inconsistent": interval(
+            difference(*(find(lessons, key) for key in ("ours", "ours random_inconsistent"))).summary
+        ),
         "ours_same_start": compared("ours", "same_start"),
         "same_start_cm1": compared("same_start", "cm1"),
         "mri_5_ours_cm1": interval(mri),

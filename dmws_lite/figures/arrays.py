@@ -275,6 +275,80 @@ def learning_curves(
     return figure
 
 
+def grouped_bars(
+    series: Mapping[str, Sequence[float]], groups: Sequence[str], title: str, ylabel: str,
+    ylim: tuple[float, float] | None = None,
+) -> Figure:  # fmt: skip
+    """Show a few numbers for each of a few groups as bars side by side, with the legend below the axes.
+
+    Args:
+        series: label -> one number per group.
+        groups: names below the bars.
+        title: heading.
+        ylabel: what is measured, with its unit.
+        ylim: limits of the vertical axis; ``None`` to fit the bars.
+
+    Example:
+        >>> from dmws_lite.figures import grouped_bars
+        >>> figure = grouped_bars({"before": [1, 2], "after": [3, 1]}, ["a", "b"], "Two groups", "count")
+        >>> [text.get_text() for text in figure.axes[0].get_xticklabels()]
+        ['a', 'b']
+    """
+    figure, ax = new_figure(height=3.2)
+    width = 0.8 / len(series)
+    for place, ((label, heights), colour) in enumerate(zip(series.items(), COLOURS)):
+        x = np.arange(len(groups)) + (place - (len(series) - 1) / 2) * width
+        ax.bar(x, heights, 0.9 * width, color=colour, label=label)
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_xticks(range(len(groups)), groups)
+    ax.set(title=title, ylabel=ylabel)
+    if ylim is not None:
+        ax.set(ylim=ylim)
+    ax.grid(axis="x", visible=False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=len(series))
+    return figure
+
+
+def decay_curves(
+    curves: Mapping[str, Sequence[float]], title: str, ylabel: str, least: float = 1e-3,
+    measured: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None, mark: float | None = None,
+) -> Figure:  # fmt: skip
+    """Show shares that fall from 1, one value per training step; on the logarithmic axis exponentials are straight.
+
+    Args:
+        curves: label -> the share after 0, 1, 2, ... steps, drawn as a line that is named at its end.
+        title: heading.
+        ylabel: of what the share is.
+        least: lower end of the axis, in (0, 1).
+        measured: label of a curve -> steps and shares, drawn as dots of its colour.
+        mark: share at which a dotted line is drawn, or ``None``.
+
+    Example:
+        >>> from dmws_lite.figures import decay_curves
+        >>> decay_curves({"a half": [1, 0.5, 0.25]}, "Halved twice", "share").axes[0].get_yscale()
+        'log'
+    """
+    figure, ax = new_figure(width=7.5, height=3.4)
+    last = 0
+    for (label, shares), colour, marker in zip(curves.items(), COLOURS, MARKERS):
+        shares = np.asarray(shares, dtype=float)
+        last = max(last, len(shares) - 1)
+        ax.plot(np.arange(len(shares)), np.maximum(shares, 1e-12), color=colour)
+        below = np.flatnonzero(shares < least)
+        end, place = ((below[0], least), (4, 9)) if len(below) else ((len(shares) - 1, shares[-1]), (4, 0))
+        ax.annotate(label, end, xytext=place, textcoords="offset points", color=colour, fontsize=9, va="center",
+                    annotation_clip=False)  # fmt: skip
+        if measured and label in measured:
+            steps, values = measured[label]
+            ax.plot(steps, values, marker, color=colour, markersize=5, linestyle="")
+    if mark is not None:
+        ax.axhline(mark, color=GREY, linestyle=":", linewidth=1.2)
+        ax.annotate(f"{mark:.0%}", (last, mark), xytext=(0, 3), textcoords="offset points", color=GREY, fontsize=8,
+                    ha="right")  # fmt: skip
+    ax.set(title=title, xlabel="training steps", ylabel=ylabel, yscale="log", ylim=(least, 1.4), xlim=(0, last))
+    return figure
+
+
 def method_comparison(
     values: Mapping[str, Sequence[float]], title: str, xlabel: str = "test accuracy (share of images)",
     chance: float | None = None,

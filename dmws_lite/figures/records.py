@@ -69,7 +69,8 @@ def _sizes(group: Group) -> str:
 
 
 def sensitivity(records: Sequence[Record], names: Sequence[str] = ("alpha", "beta", "tau")) -> Figure:
-    """Show accuracy over alpha, beta and tau as figure 6 of the paper does: mean, and a band from worst to best seed.
+    """Show accuracy at some values of alpha, beta and tau, the numbers of figure 6 of the paper: every seed as a dot,
+    and the mean with its 95% interval. The axis begins at chance, so that a difference looks as large as it is.
 
     Args:
         records: runs of one task; only those of ``ours`` that change at most one number are drawn, and CM1 as a line.
@@ -86,7 +87,7 @@ def sensitivity(records: Sequence[Record], names: Sequence[str] = ("alpha", "bet
     alone = find(groups, "cm1", **task)
     choice = {**_CHOICE, "tau": PAIRS[task["pair"]].tau}
     width = 5.0 if len(names) == 1 else 3.1 * len(names) + 0.6
-    figure, axes = style.new_figure(1, len(names), width, 3.1, sharey=True, squeeze=False)
+    figure, axes = style.new_figure(1, len(names), width, 3.5, sharey=True, squeeze=False)
     for ax, name, colour in zip(axes[0], names, (style.BLUE, style.ORANGE, style.PURPLE)):
         found = {choice[name]: centre}
         for g in groups:
@@ -94,26 +95,23 @@ def sensitivity(records: Sequence[Record], names: Sequence[str] = ("alpha", "bet
             if g.task == task and value is not None and g.key == f"ours {name}={value:g}":
                 found[value] = g
         x = sorted(found)
-        values = [found[v].values() for v in x]
-        places = range(len(x))  # evenly spaced: 0.9, 0.99 and 1.0 would lie on top of one another
-        ax.fill_between(
-            places, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.18, linewidth=0
-        )
-        ax.plot(places, [np.mean(v) for v in values], marker="o", color=colour)
-        for place, v in zip(places, values):
-            ax.plot([place] * len(v), v, ".", color=colour, markersize=4, alpha=0.7)
+        for place, value in enumerate(x):  # evenly spaced: 0.9, 0.99 and 1.0 would lie on top of one another
+            summary = found[value].summary()
+            ax.plot([place] * summary.n, summary.values, ".", color=colour, markersize=7, alpha=0.6)
+            half = 0.0 if summary.n == 1 else summary.high - summary.mean
+            ax.errorbar([place + 0.22], [summary.mean], yerr=half, color=colour, marker="_", markersize=9, elinewidth=2)
         if alone is not None:
             ax.axhline(np.mean(alone.values()), color=style.GREEN, linestyle=":", label="CM1, mean")
-        ax.axvline(x.index(choice[name]), color=style.GREY, linestyle="--", linewidth=1.2, label="the paper's choice")
-        ax.set_xticks(places, [f"{v:g}" for v in x])
-        ax.set(title=name if len(names) > 1 else "", xlabel=name)
-    axes[0, 0].set(ylabel="test accuracy (share of images)")
-    axes[0, 0].legend(loc="lower right", fontsize=8)
+        ax.set_xticks(range(len(x)), [f"{v:g}\n(paper)" if v == choice[name] else f"{v:g}" for v in x])
+        ax.set(xlabel=name, xlim=(-0.5, len(x) - 0.3))
+        ax.grid(axis="x", visible=False)
+    chance = 1 / task["classes"] if task["classes"] else 0
+    axes[0, 0].set(ylabel="test accuracy (share of images)", ylim=(chance, 1))
+    if alone is not None:
+        axes[0, 0].legend(loc="lower left", fontsize=8)
     seeds = len(centre.by_seed)
     where = f"{set_label(task['dataset'], task['classes'])}, {task['fraction']:.0%}, {task['pair']}"
-    figure.suptitle(
-        f"{where}: line mean, band worst to best of {seeds} seeds", x=0.01, ha="left", weight="bold", size=11
-    )
+    figure.suptitle(f"{where}: {seeds} seeds, mean, 95% interval", x=0.01, ha="left", weight="bold", size=11)
     return figure
 
 

@@ -25,6 +25,7 @@ from dmws_lite.classroom.widgets.training import (
     table,
 )
 from dmws_lite.distillation.moving_average import remaining_share
+from dmws_lite.experiments.records import read_records
 
 pytestmark = pytest.mark.slow  # most tests here train
 NAME = "training-playground"
@@ -189,6 +190,16 @@ def test_pinned_runs_stand_in_table_and_chart_and_can_be_unpinned(playground: Tr
     shown = [name for name, button in playground.unpin_buttons.items() if button.layout.display != "none"]
     assert shown == ["A", "C", "D"]
     assert playground.pin() == "B" and "0.400" in playground.table.value
+
+
+def test_a_stored_run_is_pinned_like_one_that_was_trained(playground: TrainingPlayground) -> None:
+    stored, *_ = read_records(grid="lessons", method="ours", rule="random_inconsistent", seed=1)
+    assert playground.pin_record(stored) == "A"
+    (pinned,) = playground.chart.pinned
+    assert pinned["main_accuracy"][-1] == (300, stored["metrics"]["accuracy"]) and pinned["steps"] == 300
+    assert "random_inconsistent" in playground.table.value and "stored" in playground.table.value
+    with pytest.raises(ValueError, match="method='cm2' is not in the playground"):
+        playground.pin_record(read_records(grid="lessons", method="cm2")[0])
 
 
 def test_the_table_shows_settings_only_where_they_matter() -> None:

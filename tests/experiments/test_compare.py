@@ -191,7 +191,7 @@ def test_figures_show_what_they_are_given(some):
         figures.fraction_curves(some, "ct")
     swept = [record(0.6 + b / 10, s, beta=b) for b in (0.0, 1.0) for s in (0, 1, 2)]
     figure = figures.sensitivity([*some, *swept], ("beta",))
-    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0", "0.9", "1"]
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0", "0.9\n(paper)", "1"]
     with pytest.raises(ValueError, match="no record of ours"):
         figures.sensitivity(swept, ("beta",))
     groups = group_records(some)

@@ -40,6 +40,14 @@ FIGURES = {
     "learning_curves": lambda: figures.learning_curves(
         {"ours": [([1, 2], [0.3, 0.5]), ([1, 2], [0.4, 0.7])], "cm1": [([1, 2], [0.3, 0.6])]}, "t", chance=0.25
     ),
+    "grouped_bars": lambda: figures.grouped_bars({"a": [0.1, -0.2], "b": [0.3, 0.4]}, ["x", "y"], "t", "share"),
+    "decay_curves": lambda: figures.decay_curves(
+        {"half": 0.5 ** np.arange(20), "slow": 0.9 ** np.arange(20)},
+        "t",
+        "share",
+        measured={"half": ([1], [0.6])},
+        mark=0.01,
+    ),
     "method_comparison": lambda: figures.method_comparison({"ours": [0.7, 0.8], "mine": [0.5]}, "t", chance=0.25),
     "confusion": lambda: figures.confusion([[3, 1], [0, 4]], ["a", "b"], "t"),
     "curves": lambda: figures.curves({"ours": ([1, 2], [[0.1, 0.2], [0.3, 0.4]])}, "t", "x", mark=1),
@@ -61,6 +69,22 @@ def test_a_figure_has_a_title_and_is_left_closed(name, tmp_path):
 def test_axes_are_labelled(name):
     ax = FIGURES[name]().axes[0]
     assert ax.get_xlabel() and (ax.get_ylabel() or name == "method_comparison")
+
+
+def test_bars_stand_beside_one_another_over_their_group():
+    ax = FIGURES["grouped_bars"]().axes[0]
+    bars = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in ax.patches]
+    assert [height for _, height in bars] == [0.1, -0.2, 0.3, 0.4]
+    assert [round(x) for x, _ in bars] == [0, 1, 0, 1] and bars[0][0] < bars[2][0]
+
+
+def test_a_decay_is_named_where_it_leaves_its_axes():
+    ax = FIGURES["decay_curves"]().axes[0]
+    assert ax.get_yscale() == "log" and ax.get_ylim()[0] == 1e-3
+    half, slow = (text.xy for text in ax.texts[:2])
+    assert tuple(half) == (10, 1e-3) and tuple(slow) == (19, 0.9**19)  # each line is named where it leaves the axes
+    assert list(ax.lines[1].get_ydata()) == [0.6]  # what was measured
+    assert [text.get_text() for text in ax.texts] == ["half", "slow", "1%"]
 
 
 def test_codes_of_a_selection():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...distillation.loss import check_alpha, check_tau
@@ -100,6 +100,7 @@ class LiveRun:
         stopped: whether the run was ended before its last step.
         seconds: from cutting the students to the last measurement.
         device: where it ran.
+        stored: whether it comes from a record, so that its seconds are those of another machine.
     """
 
     settings: Settings
@@ -110,6 +111,7 @@ class LiveRun:
     stopped: bool = False
     seconds: float = 0.0
     device: str = ""
+    stored: bool = False
 
     def last(self, name: str) -> float | None:
         """Return the last measured value of a column, or ``None`` where there is none."""
@@ -120,6 +122,29 @@ class LiveRun:
         done = self.rows[-1]["step"] if self.rows else 0
         end = f"Stopped after {done} of {self.steps} steps" if self.stopped else f"Finished {self.steps} steps"
         return f"{end} in {self.seconds:.1f} s on {self.device}: {self.settings.words()}; {accuracy_words(self)}"
+
+
+def run_of_record(record: Mapping[str, object]) -> LiveRun:
+    """Return a stored run as if it had been trained just now.
+
+    Args:
+        record: of one of the methods in :data:`COMPARED`, from :func:`dmws_lite.experiments.records.read_records`.
+
+    Raises:
+        ValueError: the playground does not have the record's method.
+    """
+    names = ("method", "alpha", "beta", "tau", "rule", "fraction", "seed")
+    rows, sizes = list(record["history"]), record["split"]
+    return LiveRun(
+        Settings(**{name: record[name] for name in names}, steps=rows[-1]["step"]),
+        rows=rows,
+        steps=rows[-1]["step"],
+        n_train=sizes["train"],
+        n_test=sizes["test"],
+        seconds=record["seconds"],
+        device=record["device"],
+        stored=True,
+    )
 
 
 def accuracy_words(run: LiveRun) -> str:

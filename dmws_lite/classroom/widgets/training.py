@@ -29,7 +29,18 @@ from ...experiments.tables import Cell, Table
 from ...figures import style
 from ...selection.rules import RULES
 from .base import Widget, on_static_page, picture, script, stylesheet
-from .session import COMPARED, PIN_NAMES, LiveRun, PinError, Pins, Session, Settings, accuracy_words, curve
+from .session import (
+    COMPARED,
+    PIN_NAMES,
+    LiveRun,
+    PinError,
+    Pins,
+    Session,
+    Settings,
+    accuracy_words,
+    curve,
+    run_of_record,
+)
 
 NOTEBOOK = "04_ema_skd_training.ipynb"
 
@@ -99,8 +110,8 @@ class LiveChart(Widget):
         axes[1].set_ylim(0, 1.02)
         for ax in axes:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if axes[1].lines:
-            axes[1].legend(fontsize=7, handlelength=3.5)
+        if axes[1].lines:  # below both: it covers no line there
+            figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
         return figure
 
     def alt(self) -> str:
@@ -140,7 +151,8 @@ def cells(run: LiveRun) -> list[str]:
     done = f"{run.rows[-1]['step']}, stopped" if run.stopped else f"{run.steps}"
     sizes = [f"{run.n_train} ({chosen.fraction:.0%})", done, f"{chosen.seed}"]
     words = [METHODS[chosen.method].label, chosen.rule]
-    return [*words, *shared, *sizes, *ends, f"{run.seconds:.1f}"]
+    seconds = f"{run.seconds:.1f}, stored" if run.stored else f"{run.seconds:.1f}"
+    return [*words, *shared, *sizes, *ends, seconds]
 
 
 def error_box(error: BaseException) -> str:
@@ -295,6 +307,22 @@ class TrainingPlayground:
         self._show_pins()
         return name
 
+    def pin_record(self, record: Mapping[str, object]) -> str:
+        """Keep a stored run for comparison and return its letter.
+
+        Args:
+            record: see :func:`dmws_lite.classroom.widgets.session.run_of_record`.
+
+        Raises:
+            ValueError: the playground does not have the record's method.
+            PinError: four are pinned.
+        """
+        run = run_of_record(record)
+        name = self.pins.add(run)
+        self.chart.status = f"Pinned as run {name}, a stored one: {run.settings.words()}."
+        self._show_pins()
+        return name
+
     def unpin(self, name: str) -> None:
         """Forget a pinned run.
 
@@ -314,10 +342,11 @@ class TrainingPlayground:
         """Return what a page without a kernel shows: the runs made so far, and where the sliders are."""
         address = colab_address()
         link = f' or <a href="{address}">open this notebook on Colab</a>' if address else ""
+        shown = picture(self.chart.figure(), self.chart.alt()) + table(self.pins.items())
         return (
             "<p>Here sliders for alpha, beta, tau, rule and fraction start real training runs. They need a Python "
             f"kernel, which this page does not have: open the notebook in JupyterLab{link}. These runs were made when "
-            f"the page was built.</p>{picture(self.chart.figure(), self.chart.alt())}{table(self.pins.items())}"
+            f"the page was built, except those whose seconds are marked as stored.</p>{shown}"
         )
 
     def _show_run(self, run: LiveRun, status: str = "") -> None:
