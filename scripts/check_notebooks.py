@@ -40,16 +40,6 @@ from stamp_times import NOT_SHOWN, read_cells  # noqa: E402
 MAX_LINES = 25
 MAX_COLUMNS = 79  # 80 fit beside the sidebars of a page that is 1280 pixels wide
 MIN_WORDS = 9  # of text beside each line of code that is shown, on average; QuantEcon's lectures have 10.7
-# Notebooks whose code and hints were not revised yet: these rules do not hold for them. Empty it and delete it.
-UNREVISED = {
-    "01_teacher_inspection.ipynb",
-    "02_element_selection.ipynb",
-    "03_single_vs_dual_init.ipynb",
-    "04_ema_skd_training.ipynb",
-    "05_ablations.ipynb",
-    "06_critical_reading.ipynb",
-    "07_your_own_images.ipynb",
-}
 SECTIONS = {
     "what the reader will learn": r"learn|objectives",
     "summary": r"summary",
@@ -185,8 +175,7 @@ def anatomy_problems(notebook: nbformat.NotebookNode) -> Iterator[str]:
 def problems(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     """Return one line per problem, with the notebook and, where it is in one cell, the cell's number from 1."""
     found = [f"{name}: {problem}" for problem in anatomy_problems(notebook)]
-    if name not in UNREVISED:
-        found += [f"{name}: {problem}" for problem in reading_problems(notebook)]
+    found += [f"{name}: {problem}" for problem in reading_problems(notebook)]
     for number, cell in enumerate(notebook.cells, 1):
         in_cell = list(code_problems(cell) if cell.cell_type == "code" else markdown_problems(cell))
         if ABSOLUTE_PATH.search(cell.source):

@@ -1,6 +1,8 @@
-"""A linear probe: how well a simple classifier reads the class from a network's channels."""
+"""A linear probe: how well a simple classifier reads the class from a network's channels, whole or damaged."""
 
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 import torch
@@ -26,6 +28,18 @@ def channel_means(model: nn.Module, pixels: Tensor) -> np.ndarray:
     return torch.cat([model.forward_features(part).mean((2, 3)) for part in inputs.split(100)]).numpy()
 
 
+def probe_score(train: np.ndarray, test: np.ndarray, data: Split) -> float:
+    """Fit a logistic regression to the numbers of the training images; return its accuracy on the test images.
+
+    Args:
+        train: ``(images, numbers)`` of ``data.train``.
+        test: the same of ``data.test``.
+        data: has the labels.
+    """
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
+    return classifier.fit(train, data.train.labels).score(test, data.test.labels)
+
+
 def linear_probe(model: nn.Module, data: Split) -> float:
     """Fit a logistic regression to the channel means of the training images; return its accuracy on the test images.
 
@@ -36,6 +50,34 @@ def linear_probe(model: nn.Module, data: Split) -> float:
         >>> 0 <= linear_probe(load_teacher("convnext_pocket", quiet=True), data) <= 1
         True
     """
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
-    classifier.fit(channel_means(model, data.train.pixels), data.train.labels)
-    return classifier.score(channel_means(model, data.test.pixels), data.test.labels)
+    return probe_score(channel_means(model, data.train.pixels), channel_means(model, data.test.pixels), data)
+
+
+def zeroed(model: nn.Module, share: float, largest: bool) -> nn.Module:
+    """Return a copy of a network in which a share of the entries of each weight tensor is zero; biases and norms stay.
+
+    Args:
+        model: any network.
+        share: of the entries of a tensor, from 0 to 1.
+        largest: take the entries that are largest in size, or else the smallest.
+
+    Raises:
+        ValueError: the share is not from 0 to 1.
+
+    Example:
+        >>> import torch
+        >>> from dmws_lite.classroom.probe import zeroed
+        >>> layer = torch.nn.Linear(4, 1)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, -4.0, 1.0, 2.0]]))
+        >>> zeroed(layer, 0.25, largest=True).weight.tolist()
+        [[3.0, 0.0, 1.0, 2.0]]
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; give the part of the entries, from 0 to 1")
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for weights in other.parameters():
+            if weights.ndim > 1:
+                order = weights.abs().flatten().argsort(descending=largest)
+                weights.view(-1)[order[: round(share * len(order))]] = 0
+    return other

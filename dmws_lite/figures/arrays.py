@@ -74,7 +74,8 @@ def feature_maps(image: Tensor, maps: Sequence[tuple[str, Tensor]], columns: int
         columns: channels in a row.
         title: heading of the figure.
     """
-    size = (1.15 * (columns + 1), 1.25 * len(maps) + 0.4)
+    cell = 8.0 / (columns + 1)  # as wide as the column of a page
+    size = (8.0, (cell + 0.25) * len(maps) + 0.4)
     figure, axes = new_figure(len(maps), columns + 1, *size, squeeze=False)
     for row, (name, activation) in enumerate(maps):
         order = activation.flatten(1).std(1).argsort(descending=True)[:columns].sort().values
@@ -97,7 +98,12 @@ def feature_maps(image: Tensor, maps: Sequence[tuple[str, Tensor]], columns: int
 
 
 def histograms(
-    values: Mapping[str, Tensor], title: str, xlabel: str, bins: int = 80, limit: float | None = None
+    values: Mapping[str, Tensor],
+    title: str,
+    xlabel: str,
+    bins: int = 80,
+    limit: float | None = None,
+    tails: bool = False,
 ) -> Figure:
     """Compare the distributions of several sets of numbers, as outlines over one another.
 
@@ -107,26 +113,49 @@ def histograms(
         xlabel: what is counted, with its unit.
         bins: number of bins.
         limit: show only values in ``[-limit, limit]``; default: the 99.5% quantile of all.
+        tails: logarithmic density, on which rare values are seen, and the bell curve of standard deviation 1.
     """
-    figure, ax = new_figure()
+    figure, ax = new_figure(height=3.6)
     flat = {name: v.detach().float().flatten().numpy() for name, v in values.items()}
     limit = limit or max(float(np.quantile(np.abs(v), 0.995)) for v in flat.values()) or 1.0
     edges = np.linspace(-limit, limit, bins + 1)
     for (name, v), colour, line in zip(flat.items(), COLOURS, ("-", "--", "-.", ":", "-", "--", "-.")):
         ax.hist(v, edges, histtype="step", density=True, label=name, color=colour, linestyle=line, linewidth=1.6)
-    ax.set(title=title, xlabel=xlabel, ylabel="density")
-    ax.legend()
+    if tails:
+        lowest = min(1 / (len(v) * (edges[1] - edges[0])) for v in flat.values())  # one number in a bin
+        ax.set(yscale="log", ylim=(lowest / 2, 1))
+        bell = np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi)
+        ax.plot(edges[bell > lowest / 2], bell[bell > lowest / 2], ":", color=GREY, linewidth=1.4, label="bell curve")
+    ax.set(title=title, xlabel=xlabel, ylabel="density, logarithmic" if tails else "density", xlim=(-limit, limit))
+    figure.legend(loc="outside lower center", ncols=len(flat) + 1)
     return figure
 
 
-def layer_profile(rows: Sequence[tuple[str, float]], title: str, ylabel: str) -> Figure:
-    """Show one number per layer, in the order of the network."""
+def layer_profile(
+    rows: Sequence[tuple[str, float]], title: str, ylabel: str, usual: tuple[float, float, str] | None = None
+) -> Figure:
+    """Show one number per layer as a bar, in the order of the network.
+
+    Args:
+        rows: layer -> number; of up to eight, the numbers stand on the bars.
+        title: heading.
+        ylabel: what is shown, with its unit.
+        usual: a range to compare with, drawn as a band: lower end, upper end, what it is.
+    """
     figure, ax = new_figure(width=7.5)
     names, numbers = zip(*rows)
-    ax.plot(range(len(names)), numbers, marker="o", color=BLUE, markersize=4)
-    step = max(1, len(names) // 14)
-    ax.set_xticks(range(0, len(names), step), [names[i] for i in range(0, len(names), step)], rotation=45, ha="right")
-    ax.set(title=title, ylabel=ylabel, xlabel="layer, from input to output", ylim=(0, None))
+    bars = ax.bar(range(len(names)), numbers, 0.7, color=BLUE)
+    if len(rows) <= 8:
+        ax.bar_label(bars, [f"{number:.2f}" for number in numbers], fontsize=9, padding=2)
+    if usual:
+        low, high, name = usual
+        ax.axhspan(low, high, color=ORANGE, alpha=0.35, linewidth=0, zorder=0, label=name)
+        ax.axhline(0, color="black", linewidth=0.8)
+        figure.legend(loc="outside lower right")
+    step = max(1, len(names) // 18)
+    ax.set_xticks(range(0, len(names), step), names[::step])
+    ax.set(title=title, ylabel=ylabel, xlabel="from input to output")
+    ax.grid(axis="x", visible=False)
     return figure
 
 
@@ -168,11 +197,17 @@ def selection_maps(maps: Mapping[str, np.ndarray], title: str, xlabel: str = "te
     for ax, (name, codes) in zip(axes[0], maps.items()):
         ax.imshow(codes, cmap=SELECTION_COLOURS, vmin=0, vmax=3, interpolation="nearest", aspect="equal")
         ax.grid(False)
+        if max(codes.shape) <= 16:  # cells that can be counted
+            for x in range(1, codes.shape[1]):
+                ax.axvline(x - 0.5, color="white", linewidth=1.5)
+            for y in range(1, codes.shape[0]):
+                ax.axhline(y - 0.5, color="white", linewidth=1.5)
+            ax.set(xticks=range(codes.shape[1]), yticks=range(codes.shape[0]))
         ax.set_title(name, fontsize=9)
         ax.set(xlabel=xlabel)
     axes[0, 0].set(ylabel=ylabel)
-    names = ("neither", "main", "auxiliary", "both")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=SELECTION_COLOURS(i)) for i in range(4)]
+    names = ("neither", "main", "auxiliary", "both")[: 4 if any((codes == 3).any() for codes in maps.values()) else 3]
+    handles = [plt.Rectangle((0, 0), 1, 1, color=SELECTION_COLOURS(i)) for i in range(len(names))]
     figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
     return figure
@@ -318,7 +353,7 @@ def method_comparison(
     values: Mapping[str, Sequence[float]], title: str, xlabel: str = "test accuracy (share of images)",
     chance: float | None = None,
 ) -> Figure:  # fmt: skip
-    """Show every seed of every method as a dot, with mean and 95% interval beside the dots.
+    """Show every seed of every method as a dot; of several, mean and 95% interval stand below the dots.
 
     Args:
         values: method -> one number per seed.
@@ -337,8 +372,8 @@ def method_comparison(
         label, colour, marker = method_style(method)
         summary = summarise(list(numbers))
         ax.plot(numbers, [row] * len(numbers), marker, color=colour, alpha=0.55, markersize=6, linestyle="")
-        ax.plot([summary.mean], [row + 0.25], "|", color=colour, markersize=13, markeredgewidth=2.5)
         if summary.n > 1:
+            ax.plot([summary.mean], [row + 0.25], "|", color=colour, markersize=13, markeredgewidth=2.5)
             ax.plot([summary.low, summary.high], [row + 0.25] * 2, color=colour, linewidth=2)
     ax.set_yticks(range(len(values)), [method_style(m)[0] for m in values])
     ax.set(title=title, xlabel=xlabel, ylim=(len(values) - 0.4, -0.6))

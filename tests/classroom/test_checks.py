@@ -38,8 +38,9 @@ WRONG = {
             "the answer for stages.0.blocks.0.mlp.fc1 is wrong",
         ),
         (1, "touched = dict.fromkeys(touched, 'yes')", "answer True or False"),
-        (2, "stage_scores = [score - 0.1 for score in stage_scores]", "The whole network ends with stage 3"),
-        (2, "stage_scores = stage_scores[:3]", "needs four numbers"),
+        (2, "carried_by = 'small'", "carried_by does not follow from likeness"),
+        (2, "likeness = {name: value - 0.1 for name, value in likeness.items()}", "One correlation per channel"),
+        (2, "likeness = {}", "likeness needs the keys"),
         (3, 'shuffled_score = scores["teacher\'s channels"]', "did you score the shuffled copy"),
         (3, "shuffled = copy.deepcopy", "is still in the teacher's order"),
         (

@@ -29,6 +29,8 @@ FIGURES = {
         torch.zeros(8, 8, dtype=torch.uint8), [("stem", torch.rand(9, 4, 4)), ("stage", torch.rand(7, 2, 2))], title="t"
     ),
     "histograms": lambda: figures.histograms({"a": torch.randn(100), "b": torch.randn(50)}, "t", "x"),
+    "histograms tails": lambda: figures.histograms({"a": torch.randn(100)}, "t", "x", tails=True),
+    "layer_profile with a band": lambda: figures.layer_profile([("a", 1.0)], "t", "y", usual=(-0.1, 0.2, "fresh")),
     "layer_profile": lambda: figures.layer_profile([("a", 1.0), ("b", 2.0)], "t", "y"),
     "selection_maps": lambda: figures.selection_maps(
         {"r": figures.selection_codes((4, 4), ([0], [0]), ([1], [1]))}, "t"
