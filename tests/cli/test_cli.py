@@ -19,7 +19,7 @@ from dmws_lite.cli import main
 from dmws_lite.selection.plan import Plan
 from dmws_lite.teachers.load import load_teacher
 
-COMMANDS = ("grids", "run", "report", "select", "train", "predict")
+COMMANDS = ("grids", "run", "report", "records", "select", "train", "predict")
 CLASSES = ("große Läsion", "normal", "other thing")
 QUICK = ("--size", "32", "--epochs", "2", "--device", "cpu", "--quiet")
 
