@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..experiments.compare import Group
@@ -17,24 +18,20 @@ _MAP_COLOURS = "Blues"
 
 
 def forest(
-    rows: Mapping[str, Mapping[str, Summary] | None],
+    sections: Mapping[str, Mapping[str, Mapping[str, Summary]]],
     title: str,
     effect: float = 0.0,
     colours: Mapping[str, str] | None = None,
     limits: tuple[float, float] | None = None,
-    xlabel: str = "difference in test accuracy",
-    width: float = 4.6,
 ) -> Figure:
-    """Show differences with their intervals, one line each, from top to bottom.
+    """Show differences in accuracy with their intervals, from top to bottom, narrow enough for a telephone.
 
     Args:
-        rows: label -> {series: difference}; ``None`` in place of the differences makes the label a heading.
+        sections: heading -> {label: {series: difference}}.
         title: heading of the figure.
         effect: differences up to this size do not matter: a grey band around 0; none where 0.
         colours: of the series; the palette's own order where left out. Each series has a marker of its own too.
         limits: of the horizontal axis; an interval that reaches beyond ends in an arrow.
-        xlabel: what is shown.
-        width: of the figure in inches; 4.6 can be read on a telephone.
 
     Raises:
         ValueError: there is no difference to show.
@@ -42,38 +39,38 @@ def forest(
     Example:
         >>> from dmws_lite.experiments.statistics import summarise
         >>> from dmws_lite.figures import forest
-        >>> figure = forest({"ours − CM1": {"here": summarise([0.01, 0.02, 0.0])}}, "A gain?", effect=0.02)
+        >>> gain = summarise([0.01, 0.02, 0.0])
+        >>> figure = forest({"Brain MRI": {"1%": {"our runs": gain}, "5%": {"our runs": gain}}}, "ours − CM1")
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        ['ours − CM1']
+        ['1%', '5%']
     """
-    names = list(dict.fromkeys(name for row in rows.values() if row for name in row))
+    names = list(dict.fromkeys(name for rows in sections.values() for row in rows.values() for name in row))
     if not names:
         raise ValueError("there is no difference to show; give at least one row with one")
     colours = colours or dict(zip(names, style.COLOURS))
-    places, heads, y = {}, {}, 0.0
-    for label, row in rows.items():
-        if row is None:
-            y += 0.25
-            heads[label] = y
-            y += 0.8
-        else:
-            places[label] = [y + 0.34 * k for k in range(len(row))]
+    heads, ticks, points, y = [], [], [], 0.0
+    for head, rows in sections.items():
+        heads.append((y + 0.2, head))
+        y += 1.0
+        for label, row in rows.items():
+            points += [(y + 0.34 * k, name, row[name]) for k, name in enumerate(row)]
+            ticks.append((y + 0.17 * (len(row) - 1), label))
             y += 0.34 * (len(row) - 1) + 0.78
-    figure, ax = style.new_figure(width=width, height=1.25 + 0.27 * y)
+    figure, ax = style.new_figure(width=4.6, height=1.25 + 0.27 * y)
     if effect:
         ax.axvspan(-effect, effect, color=style.GREY, alpha=0.13, linewidth=0)
     ax.axvline(0, color=style.BLACK, linewidth=0.9)
-    shown = set()
-    for label, at in places.items():
-        for place, (name, summary) in zip(at, rows[label].items()):
-            text = name if name not in shown and len(names) > 1 else None
-            shown.add(name)
-            marker = style.MARKERS[names.index(name) % len(style.MARKERS)]
-            _interval(ax, place, summary, colours[name], marker, text, limits)
-    for label, place in heads.items():
-        ax.text(0, place, label, transform=ax.get_yaxis_transform(), weight="bold", fontsize=9, va="center")
-    ax.set_yticks([float(np.mean(at)) for at in places.values()], list(places))
-    ax.set(ylim=(y - 0.3, -0.6), xlabel=xlabel, title=title)
+    for place, name, summary in points:
+        marker = style.MARKERS[names.index(name) % len(style.MARKERS)]
+        _interval(ax, place, summary, colours[name], marker, limits)
+    for name in names if len(names) > 1 else ():
+        marker = style.MARKERS[names.index(name) % len(style.MARKERS)]
+        ax.plot([], [], marker, color=colours[name], linestyle="none", label=name)
+    for place, head in heads:
+        white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(0, place, head, transform=ax.get_yaxis_transform(), weight="bold", fontsize=9, va="center", bbox=white)
+    ax.set_yticks(*zip(*ticks))
+    ax.set(ylim=(y - 0.3, -0.4), xlabel="difference in test accuracy", title=title)
     if limits:
         ax.set(xlim=limits)
     ax.grid(axis="y", visible=False)
@@ -85,16 +82,16 @@ def forest(
 
 
 def _interval(
-    ax: object, place: float, summary: Summary, colour: str, marker: str, text: str | None, limits: tuple | None
+    ax: Axes, place: float, summary: Summary, colour: str, marker: str, limits: tuple[float, float] | None
 ) -> None:
     """Draw one interval; where it leaves the axis, an arrow says so."""
     low, high = (summary.mean if math.isnan(x) else x for x in (summary.low, summary.high))
-    if limits:
-        for end, edge, arrow in ((low, limits[0], "<"), (high, limits[1], ">")):
-            if (end < edge) if arrow == "<" else (end > edge):
-                ax.plot([edge], [place], arrow, color=colour, markersize=5, clip_on=False)
     ax.plot([low, high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
-    ax.plot([summary.mean], [place], marker, color=colour, markersize=5.5, linestyle="none", label=text)
+    ax.plot([summary.mean], [place], marker, color=colour, markersize=5.5)
+    if limits and low < limits[0]:
+        ax.plot([limits[0]], [place], "<", color=colour, markersize=5, clip_on=False)
+    if limits and high > limits[1]:
+        ax.plot([limits[1]], [place], ">", color=colour, markersize=5, clip_on=False)
 
 
 def rate_curves(

@@ -21,7 +21,7 @@ def record(method, rate, seed, accuracy):
 
 def test_a_forest_draws_each_interval_at_its_ends():
     gain = summarise([0.01, 0.03, 0.05])
-    rows = {"Brain": None, "first": {"paper": gain, "here": summarise([0.0, 0.01])}, "second": {"here": gain}}
+    rows = {"Brain": {"first": {"paper": gain, "here": summarise([0.0, 0.01])}, "second": {"here": gain}}}
     figure = figures.forest(rows, "t", effect=0.02)
     ax = figure.axes[0]
     lines = [line for line in ax.lines if len(line.get_xdata()) == 2 and set(line.get_ydata()) != {0, 1}]
@@ -32,22 +32,22 @@ def test_a_forest_draws_each_interval_at_its_ends():
 
 
 def test_an_interval_beyond_the_axis_ends_in_an_arrow():
-    wide = {"first": {"here": summarise([-0.5, 0.5])}}
+    wide = {"": {"first": {"here": summarise([-0.5, 0.5])}}}
     arrows = [line.get_marker() for line in figures.forest(wide, "t", limits=(-0.1, 0.1)).axes[0].lines]
     assert "<" in arrows and ">" in arrows
-    narrow = {"first": {"here": summarise([0.01, 0.011])}}
+    narrow = {"": {"first": {"here": summarise([0.01, 0.011])}}}
     arrows = [line.get_marker() for line in figures.forest(narrow, "t", limits=(-0.1, 0.1)).axes[0].lines]
     assert "<" not in arrows and ">" not in arrows
 
 
 def test_one_seed_is_a_point():
-    figure = figures.forest({"first": {"here": summarise([0.01])}}, "t")
+    figure = figures.forest({"": {"first": {"here": summarise([0.01])}}}, "t")
     assert figure.axes[0].lines[1].get_xdata().tolist() == [0.01, 0.01]
 
 
 def test_nothing_to_show_is_refused():
     with pytest.raises(ValueError, match="no difference to show"):
-        figures.forest({"Brain": None}, "t")
+        figures.forest({"Brain": {}}, "t")
     with pytest.raises(ValueError, match="no run to show"):
         figures.rate_map({"a": {}}, "t")
 
