@@ -56,7 +56,7 @@ def forest(
             points += [(y + 0.34 * k, name, row[name]) for k, name in enumerate(row)]
             ticks.append((y + 0.17 * (len(row) - 1), label))
             y += 0.34 * (len(row) - 1) + 0.78
-    figure, ax = style.new_figure(width=4.6, height=1.25 + 0.27 * y)
+    figure, ax = style.new_figure(width=4.2, height=1.25 + 0.27 * y)
     if effect:
         ax.axvspan(-effect, effect, color=style.GREY, alpha=0.13, linewidth=0)
     ax.axvline(0, color=style.BLACK, linewidth=0.9)
@@ -105,7 +105,7 @@ def rate_curves(
         effect: half width of the band of differences that do not matter.
         ylabel: which difference.
     """
-    figure, ax = style.new_figure(width=4.6, height=3.3)
+    figure, ax = style.new_figure(width=4.2, height=3.1)
     rates = sorted({rate for line in lines.values() for rate in line})
     if effect:
         ax.axhspan(-effect, effect, color=style.GREY, alpha=0.13, linewidth=0)
@@ -138,7 +138,7 @@ def rate_map(panels: Mapping[str, Mapping[str, Mapping[float, Group]]], title: s
     rates = sorted({rate for rows in panels.values() for row in rows.values() for rate in row})
     means = [group.summary().mean for group in groups]
     heights = [len(rows) for rows in panels.values()]
-    figure, axes = style.new_figure(len(panels), 1, 4.6, 0.9 + 0.62 * len(panels) + 0.3 * sum(heights),
+    figure, axes = style.new_figure(len(panels), 1, 4.4, 0.9 + 0.62 * len(panels) + 0.3 * sum(heights),
                                     height_ratios=heights, squeeze=False)  # fmt: skip
     for ax, (heading, rows) in zip(axes[:, 0], panels.items()):
         values = np.array([[row[r].summary().mean if r in row else math.nan for r in rates] for row in rows.values()])

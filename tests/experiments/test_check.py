@@ -19,7 +19,7 @@ def changed(tmp_path, change):
     return path
 
 
-@pytest.mark.parametrize("folder", ["results", "map"])
+@pytest.mark.parametrize("folder", ["results", "map", "readers"])
 def test_the_projects_own_records_agree_with_themselves(folder):
     for path in data_path(folder).rglob("*.json"):
         if path.name != "critical_facts.json":
