@@ -15,9 +15,11 @@ companion of gains, ours with a paired interval, the paper's with the Welch inte
 
 from __future__ import annotations
 
+import html
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dmws_lite.experiments.compare import Group, Record, difference, find, group_records
 from dmws_lite.experiments.methods import METHODS
@@ -396,15 +398,45 @@ def _paper_difference(
     return welch.mean, welch.low, welch.high
 
 
-def paper_gains() -> list[tuple[float, float, float]]:
-    """Return the paper's gains of its method over CM1: mean and 95% Welch interval of each cell of tables 2 to 4."""
+def paper_gain_summaries() -> dict[tuple[str, str, float], Summary]:
+    """Return the paper's gains of its method over CM1, each with its 95% Welch interval.
+
+    Returns:
+        ``{(data set, architecture, share): gain}``, the cells of tables 2 to 4 in their order.
+    """
     names = {2: "xray", 3: "ct", 4: "mri"}
-    return [
-        _paper_difference(_paper_cells(number), arch, dataset, ("ours", "cm1"), fraction)
-        for number, dataset in names.items()
-        for arch in ARCHES
-        for fraction in (0.01, 0.05, 0.1)
-    ]
+    runs, found = paper_numbers()["runs"], {}
+    for number, dataset in names.items():
+        for arch in ARCHES:
+            for fraction in (0.01, 0.05, 0.1):
+                mean, low, high = _paper_difference(_paper_cells(number), arch, dataset, ("ours", "cm1"), fraction)
+                found[dataset, arch, fraction] = Summary(runs, mean, math.nan, low, high, ())
+    return found
+
+
+def paper_gains() -> list[tuple[float, float, float]]:
+    """Return mean and 95% Welch interval of the paper's gains of its method over CM1, in the order of its tables."""
+    return [(gain.mean, gain.low, gain.high) for gain in paper_gain_summaries().values()]
+
+
+def verdict_box(title: str, parts: Mapping[str, Sequence[str]]) -> HtmlBox:
+    """Return a box for the top of a page: headings, and sentences below each."""
+    lines = "".join(
+        f"<p><strong>{html.escape(head)}</strong></p><ul>{''.join(f'<li>{html.escape(s)}</li>' for s in texts)}</ul>"
+        for head, texts in parts.items()
+    )
+    title = html.escape(title)
+    return HtmlBox(f'<div class="admonition important"><p class="admonition-title">{title}</p>{lines}</div>')
+
+
+@dataclass(frozen=True)
+class HtmlBox:
+    """HTML that a page shows."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
 
 
 def level_table(number: int, records: Sequence[Record], pair: str = "efficientnet_lite0") -> Table:

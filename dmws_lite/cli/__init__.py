@@ -18,7 +18,7 @@ import timm
 import torch
 
 from .._system import VERSION
-from . import grid, predict, select, train
+from . import grid, predict, records, select, train
 from .common import EXIT_CODES, FAILED, REFUSED, STOPPED, Formatter, Parser
 
 _OVERVIEW = """\
@@ -31,6 +31,7 @@ examples:
   dmws-lite run phantom_ablations --dry-run            show what would run, and for how long
   dmws-lite run tables --data FOLDER                   run what has no record yet
   dmws-lite report phantom_ablations                   make its tables and figures
+  dmws-lite records check my-record.json               check a record that somebody gave you
   dmws-lite select convnext_pocket -o student.safetensors
                                                        select a student from a teacher
   dmws-lite train my_images --out runs/mine            train on your own images
@@ -49,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     versions = f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}"
     parser.add_argument("--version", action="version", version=f"dmws-lite {VERSION} ({versions})")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    for module in (grid, select, train, predict):
+    for module in (grid, records, select, train, predict):
         module.add_commands(commands)
     return parser
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
@@ -21,6 +21,7 @@ from .statistics import Summary, paired_difference, summarise
 
 Record = Mapping[str, object]
 
+NO_MATTER = "no difference that matters"
 INCONCLUSIVE = "inconclusive"  # the interval contains 0, which does not mean that the two are equal
 
 # What makes two runs the same task: only then may their accuracies be compared or averaged.
@@ -200,6 +201,60 @@ def difference(first: Group, second: Group, metric: str = "accuracy") -> Differe
     summary = paired_difference(a, b)
     spread = summary.n > 1 and summary.sd > 0
     return Difference(first.key, second.key, summary, float(stats.ttest_rel(a, b).pvalue) if spread else math.nan)
+
+
+def change(before: Sequence[Group], after: Sequence[Group]) -> tuple[Summary, Summary, Summary] | None:
+    """Compare a difference on two tasks, paired by the seeds that all four groups share.
+
+    Args:
+        before: the two variants on the first task.
+        after: the same two on the second task.
+
+    Returns:
+        The difference before, the one after, and after minus before; ``None`` where the four share fewer than two
+        seeds.
+    """
+    seeds = set.intersection(*(set(group.by_seed) for group in (*before, *after)))
+    if len(seeds) < 2:
+        return None
+    old, new = (
+        difference(*(replace(group, by_seed={seed: group.by_seed[seed] for seed in seeds}) for group in both)).summary
+        for both in (before, after)
+    )
+    return old, new, paired_difference(new.values, old.values)
+
+
+def matters(summary: Summary, effect: float) -> str:
+    """Judge differences by the smallest effect of interest: two one-sided tests at 5%, and the 95% interval.
+
+    Args:
+        summary: paired differences.
+        effect: the smallest difference that would matter, > 0, in the units of the differences.
+
+    Returns:
+        ``"no difference that matters"`` where the 90% interval lies within plus and minus the effect, else
+        ``"higher"``, ``"lower"`` or ``"inconclusive"`` as the 95% interval allows.
+
+    Raises:
+        ValueError: the effect is not positive.
+
+    Example:
+        >>> from dmws_lite.experiments.compare import matters
+        >>> from dmws_lite.experiments.statistics import summarise
+        >>> [matters(summarise(values), 0.02) for values in ([0.001, -0.002, 0.003], [0.04, 0.05, 0.045], [0.1, -0.1])]
+        ['no difference that matters', 'higher', 'inconclusive']
+    """
+    if effect <= 0:
+        raise ValueError(f"effect={effect!r} is no effect of interest; give a positive number, such as 0.02")
+    if summary.n > 1:
+        narrow = summarise(summary.values, 0.90)
+        if -effect < narrow.low and narrow.high < effect:
+            return NO_MATTER
+        if summary.low > 0:
+            return "higher"
+        if summary.high < 0:
+            return "lower"
+    return INCONCLUSIVE
 
 
 def is_flat(group: Group, share: float = 0.2, tolerance: float = 0.05) -> bool:

@@ -8,11 +8,11 @@ import io
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..images.sets import set_label
-from .compare import INCONCLUSIVE, Difference, Group, Record, difference, find, group_records
-from .statistics import Summary, holm, paired_difference
+from .compare import INCONCLUSIVE, Difference, Group, Record, change, difference, find, group_records
+from .statistics import Summary, holm
 
 NOT_MEASURED = "not measured"
 
@@ -330,21 +330,16 @@ def change_table(
             found = [[find(groups, key, **where) for key in pair] for groups in (first_groups, second_groups)]
             if any(group is None for both in found for group in both):
                 continue
-            seeds = set.intersection(*(set(group.by_seed) for both in found for group in both))
-            if len(seeds) < 2:
+            if (changed := change(*found)) is None:
                 continue
-            old, new = (
-                difference(*(replace(group, by_seed={seed: group.by_seed[seed] for seed in seeds}) for group in both))
-                for both in found
-            )
-            change = paired_difference(new.summary.values, old.summary.values)
-            d = Difference(*pair, change, math.nan)
-            means = [Cell(f"{each.summary.mean:+.3f}") for each in (old, new)]
+            *before_and_after, by = changed
+            d = Difference(*pair, by, math.nan)
+            means = [Cell(f"{each.mean:+.3f}") for each in before_and_after]
             row = [
                 Cell(task_label(found[1][0].task)),
                 Cell(" − ".join(pair), head=True),
                 *means,
-                Cell(interval_text(change)),
+                Cell(interval_text(by)),
             ]
             rows.append((*row, Cell({"higher": "up", "lower": "down"}.get(d.verdict, INCONCLUSIVE))))
     header = ("Task", "Difference", "Before", "After", "Change and 95% interval", "Change")

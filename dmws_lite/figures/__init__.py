@@ -3,13 +3,14 @@
 * ``style.py``: colours, markers and fonts
 * ``arrays.py``: of images, weights and single runs
 * ``records.py``: of many runs, from their records
+* ``gains.py``: of differences between methods
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["arrays", "records", "style"],
+    submodules=["arrays", "gains", "records", "style"],
     submod_attrs={
         "arrays": [
             "SELECTION_COLOURS",
@@ -28,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "selection_maps",
             "training_curves",
         ],
+        "gains": ["forest", "rate_curves", "rate_map"],
         "records": ["confusions", "cost_bars", "fraction_curves", "losses", "report_figures", "sensitivity"],
         "style": [
             "BLACK",

@@ -9,9 +9,12 @@ from paper_tables import (
     disagreement_table,
     our_numbers,
     own_table,
+    paper_gain_summaries,
     paper_gain_table,
+    paper_gains,
     paper_numbers,
     paper_table,
+    verdict_box,
 )
 
 
@@ -157,3 +160,17 @@ def test_everything_measured_has_no_two_rows_alike() -> None:
     rows = [tuple(cell.text for cell in row[:-1]) for row in own_table().rows]
     assert len(set(rows)) == len(rows)
     assert any("tau=1" in text for row in rows for text in row), "tau shows where it is not the paper's"
+
+
+def test_the_papers_gains_are_differences_of_its_means():
+    gains = paper_gain_summaries()
+    assert len(gains) == 18 and [(g.mean, g.low, g.high) for g in gains.values()] == paper_gains()
+    cells = {(c["arch"], c["method"], c["fraction"]): c["mean"] for c in paper_numbers()["tables"]["4"]["cells"]}
+    gain = gains["mri", "convnext", 0.05]
+    assert gain.mean == pytest.approx(cells["convnext", "ours", 0.05] - cells["convnext", "cm1", 0.05])
+    assert gain.low < gain.mean < gain.high
+
+
+def test_a_verdict_box_holds_its_sentences_as_text():
+    shown = verdict_box("Title", {"What holds": ["a < b", "c"], "Open": ["d"]})._repr_html_()
+    assert shown.count("<li>") == 3 and "a &lt; b" in shown and shown.index("What holds") < shown.index("Open")

@@ -19,7 +19,7 @@ from dmws_lite.cli import main
 from dmws_lite.selection.plan import Plan
 from dmws_lite.teachers.load import load_teacher
 
-COMMANDS = ("grids", "run", "report", "select", "train", "predict")
+COMMANDS = ("grids", "run", "report", "records", "select", "train", "predict")
 CLASSES = ("große Läsion", "normal", "other thing")
 QUICK = ("--size", "32", "--epochs", "2", "--device", "cpu", "--quiet")
 
@@ -376,6 +376,8 @@ def test_a_strangers_folder_is_trained_on(trained, strangers, capsys):
     ]
     record = json.loads((trained / "record.json").read_text())
     assert record["classes"] == sorted(CLASSES) and record["split"] == {**record["split"], "train": 18, "test": 3}
+    # The rule of book/paper_vs_here.md: one selection, augmentation on, a peak rate of 0.001.
+    assert (record["method"], record["augmentation"], record["learning_rate"]) == ("cm1", "standard", 0.001)
     tested = rows((trained / "test_files.csv").read_text())
     right = sum(row["label"] == row["predicted"] for row in tested)
     assert len(tested) == 3 and record["metrics"]["accuracy"] == pytest.approx(right / 3)

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import paper_tables
@@ -16,15 +17,17 @@ from dmws_lite._system import data_path
 from dmws_lite.cli.report import write_report
 from dmws_lite.experiments.compare import (
     Variant,
+    change,
     difference,
     find,
     group_records,
     is_flat,
+    matters,
 )
 from dmws_lite.experiments.grids import Grid, known_grids, read_grid
 from dmws_lite.experiments.records import read_records
 from dmws_lite.experiments.run import Run
-from dmws_lite.experiments.statistics import holm
+from dmws_lite.experiments.statistics import holm, summarise
 from dmws_lite.experiments.tables import (
     change_table,
     difference_table,
@@ -245,3 +248,29 @@ def test_the_table_in_the_readme_is_what_the_records_say():
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert stamp_results.stamped(text) == text, "run make stamp"
+
+
+def test_a_change_is_paired_by_the_seeds_that_all_share():
+    rows = {"cm1": (0.6, 0.7, 0.8), "ours": (0.62, 0.70, 0.83)}
+    before = [group_records([record(v, s, method=m) for s, v in enumerate(values)])[0] for m, values in rows.items()]
+    after = [group_records([record(v + (m == "ours") / 10, s, method=m, steps=9) for s, v in enumerate(values[:2])])[0]
+             for m, values in rows.items()]  # fmt: skip
+    old, new, by = change(before[::-1], after[::-1])
+    assert (old.n, new.n, by.n) == (2, 2, 2) and by.mean == pytest.approx(0.1) and old.mean == pytest.approx(0.01)
+    assert change(before, [replace(group, by_seed={0: group.by_seed[0]}) for group in after]) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ((0.01, 0.012, 0.011), "no difference that matters"),  # small, even though its interval excludes 0
+        ((0.04, 0.05, 0.06), "higher"),
+        ((-0.04, -0.05, -0.06), "lower"),
+        ((-0.04, 0.05), "inconclusive"),
+        ((0.001,), "inconclusive"),
+    ],
+)
+def test_what_matters_is_judged_by_the_smallest_effect_of_interest(values, word):
+    assert matters(summarise(values), 0.02) == word
+    with pytest.raises(ValueError, match="effect=0 is no effect of interest"):
+        matters(summarise(values), 0)
