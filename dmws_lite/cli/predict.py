@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .._system import write_atomic
-from ..images.class_folders import image_files, printable
+from ..images.class_folders import image_files
 from ..images.dataset import count_words
 from ..images.decode import Decoded, read_all, read_file, readable_formats
+from ..images.folder_names import printable
 from ..training.device import pick_device
 from ..training.evaluate import predict_probabilities
 from ..training.saved import Card, load, predictions_csv

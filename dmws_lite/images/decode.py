@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +69,7 @@ class Decoded:
         mode: Pillow's colour mode before conversion.
         deep: the file has more than 8 bits per sample.
         frames: the file has more than one frame; the first one was read.
+        patient: what stands for the patient in the file's header, ``""`` where it says nothing.
     """
 
     array: np.ndarray = field(repr=False)
@@ -76,6 +77,7 @@ class Decoded:
     mode: str
     deep: bool = False
     frames: bool = False
+    patient: str = ""
 
 
 class _Unreadable(Exception):
@@ -221,7 +223,7 @@ def read_all(
         except _Unreadable as error:
             return index, " ".join(str(error).split())
         rows[index] = read.array
-        return index, Decoded(rows[:0], read.digest, read.mode, read.deep, read.frames)
+        return index, replace(read, array=rows[:0])
 
     # Warning filters belong to the process, so they are set outside the threads. Pillow warns about every odd file
     # (size, metadata), which would bury the one warning that lists the unreadable files.

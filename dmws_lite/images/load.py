@@ -25,13 +25,13 @@ from .class_folders import (
     how_to_get,
     image_files,
     kaggle_tree,
-    plain_tree,
-    printable,
     refuse_parts,
     relative_name,
 )
 from .dataset import Images, check_seed, count_words, draw_per_class, is_integer, name_some, pixel_digests
 from .decode import COLOURS, FITS, Decoded, read_all, read_file, readable_formats
+from .folder_names import printable
+from .layout import Entry, Layout, read_layout
 from .medmnist import load_medmnist
 from .phantoms import make_phantoms
 from .sets import SETS, DataSet, ReadOptions
@@ -50,6 +50,9 @@ def load_images(
     limit: int | None = None,
     workers: int | None = None,
     progress: bool = True,
+    level: int | None = None,
+    classes: Sequence[str] | str | None = None,
+    exclude: Sequence[str] | str = (),
 ) -> Images:
     """Read or generate a labelled set of images as one ``uint8`` tensor.
 
@@ -97,6 +100,10 @@ def load_images(
         limit: read at most this many images of each class, drawn at random with ``seed``. ``None`` reads all.
         workers: number of decoding threads, at least 1. ``None``: one per usable core, at most 8.
         progress: show a progress bar.
+        level: for ``"folder"``, how many folders down the classes are, 1 for directly in ``root``; ``None`` to find
+            out, see :func:`dmws_lite.images.layout.read_layout`.
+        classes: for ``"folder"``, names of the folders that are classes, as a list or ``"a,b"``; ``None`` to find out.
+        exclude: for ``"folder"``, patterns of files and folders to leave out, such as ``"*_old*"``.
 
     Raises:
         ValueError: an argument is out of range, there are fewer than two classes, or a class has no readable image.
@@ -116,13 +123,18 @@ def load_images(
     """
     options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
     _check_options(options)
+    if source != "folder" and (level is not None or classes is not None or exclude):
+        raise ValueError(f"level, classes and exclude are for source 'folder', not {source!r}; leave them out")
     if source.startswith("medmnist:"):
         return load_medmnist(source, root, options)
     if source == "folder":
         if root is None:
             raise ValueError("source 'folder' needs root=, the folder with one folder per class")
         base = existing_folder(root)
-        return _load_tree(f"folder:{printable(base.resolve().name)}", base, *plain_tree(base, parts), options)
+        layout = read_layout(
+            base, readable_formats()[0], parts, level, _listed_names(classes), _listed_names(exclude) or ()
+        )
+        return load_layout(layout, options)
     if source not in SETS:
         raise ValueError(
             f"source {source!r} is unknown; use one of {', '.join(('folder', *SETS))} or 'medmnist:<flag>' (for your "
@@ -140,7 +152,7 @@ def load_images(
         )
     if not data_set.layout.parts:
         refuse_parts(source, parts)
-    return _load_tree(source, *kaggle_tree(data_set, existing_folder(root, data_set), parts), options)
+    return _load_kaggle(source, *kaggle_tree(data_set, existing_folder(root, data_set), parts), options)
 
 
 def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
@@ -157,76 +169,94 @@ def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
     return Images(pixels, labels, tuple(classes), data_set.name, digests, notes=notes)
 
 
-def _load_tree(name: str, base: Path, tree: dict[str, list[Path]], notes: list[str], options: ReadOptions) -> Images:
+def _listed_names(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else tuple(given)
+
+
+def _load_kaggle(name: str, base: Path, tree: dict[str, list[Path]], notes: list[str], options: ReadOptions) -> Images:
     """Read all images of a mapping class -> folders."""
-    classes = tuple(sorted(tree))
-    suffixes, formats = readable_formats()
-    paths, labels, ignored = _listed(base, tree, classes, suffixes)
+    ignored: Counter[str] = Counter()
+    entries: list[Entry] = []
+    for title in sorted(tree):
+        in_class: Counter[str] = Counter()
+        found = [path for folder in tree[title] for path in image_files(folder, readable_formats()[0], in_class)]
+        if not found:
+            where = " and ".join(str(folder) for folder in tree[title])
+            others = f" (ignored: {count_words(in_class)})" if in_class else ""
+            raise ValueError(
+                f"class {printable(title)!r} has no image in {printable(where)}{others}; put images there or remove "
+                "the folder"
+            )
+        ignored += in_class
+        entries += [Entry(path, title) for path in found]
+    return load_layout(Layout(base, tuple(entries), tuple(sorted(tree)), tuple(notes), ignored), options, name)
+
+
+def load_layout(layout: Layout, options: ReadOptions, name: str = "") -> Images:
+    """Read the images of a folder whose layout is known.
+
+    Args:
+        layout: see :func:`dmws_lite.images.layout.read_layout`.
+        options: how to read them.
+        name: of the set; by default ``folder:`` and the folder's name.
+
+    Raises:
+        ValueError: a class has no readable image.
+        MemoryError: the tensor would not fit in this machine's memory.
+    """
+    name = name or f"folder:{printable(layout.base.resolve().name)}"
+    number = {title: label for label, title in enumerate(layout.classes)}
+    entries = sorted(layout.entries, key=lambda each: (number[each.label], relative_name(each.path, layout.base)))
     if options.limit is not None:
-        keep = draw_per_class(labels, len(classes), options.limit, options.seed)
-        paths, labels = [paths[i] for i in keep], [labels[i] for i in keep]
-    names = [relative_name(path, base) for path in paths]
+        labels = [number[entry.label] for entry in entries]
+        entries = [entries[i] for i in draw_per_class(labels, len(number), options.limit, options.seed)]
+    names = [relative_name(entry.path, layout.base) for entry in entries]
+    formats = readable_formats()[1]
 
     def job(index: int) -> Decoded:
-        return read_file(paths[index], options.size, options.colour, options.fit, formats)
+        return read_file(entries[index].path, options.size, options.colour, options.fit, formats)
 
     pixels, reads, failed = read_all(
-        len(paths), job, options.size, options.colour, options.workers, options.progress, f"reading {name}"
+        len(entries), job, options.size, options.colour, options.workers, options.progress, f"reading {name}"
     )
-    kept = [i for i in range(len(paths)) if i not in failed]
+    kept = [i for i in range(len(entries)) if i not in failed]
     skipped = tuple((names[i], failed[i]) for i in sorted(failed))
-    labels_kept = [labels[i] for i in kept]
-    for label, title in enumerate(classes):
-        if label not in labels_kept:
-            damaged = [(names[i], failed[i]) for i in sorted(failed) if labels[i] == label]
-            raise ValueError(
-                f"class {printable(title)!r} has no readable image, all {len(damaged)} files are damaged: "
-                f"{name_some(damaged)}; replace them or remove the folder"
-            )
+    _check_readable(layout.classes, entries, names, failed)
     if skipped:
         warnings.warn(
-            f"skipped {len(skipped)} of {len(paths)} files that cannot be read as images: {name_some(skipped)}; "
+            f"skipped {len(skipped)} of {len(entries)} files that cannot be read as images: {name_some(skipped)}; "
             "Images.skipped lists all of them",
             stacklevel=3,
         )
     return Images(
         pixels,
-        torch.tensor(labels_kept, dtype=torch.int64),
-        tuple(printable(title) for title in classes),
+        torch.tensor([number[entries[i].label] for i in kept], dtype=torch.int64),
+        tuple(printable(title) for title in layout.classes),
         name,
         tuple(read.digest for read in reads),
         tuple(names[i] for i in kept),
         skipped,
         tuple(read.mode for read in reads),
-        (*notes, *_reading_notes(ignored, reads, options)),
+        (*layout.lines, *_reading_notes(layout.ignored, reads, options)),
+        tuple(entries[i].part for i in kept),
+        tuple(read.patient or entries[i].patient for i, read in zip(kept, reads)),
     )
 
 
-def _listed(
-    base: Path, tree: dict[str, list[Path]], classes: Sequence[str], suffixes: frozenset[str]
-) -> tuple[list[Path], list[int], Counter[str]]:
-    """Return the files of all classes in order, their labels, and counts of the ignored files.
-
-    Raises:
-        ValueError: a class has no image.
-    """
-    ignored: Counter[str] = Counter()
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, title in enumerate(classes):
-        ignored_in_class: Counter[str] = Counter()
-        images = [path for folder in tree[title] for path in image_files(folder, suffixes, ignored_in_class)]
-        if not images:
-            where = " and ".join(str(folder) for folder in tree[title])
-            others = f" (ignored: {count_words(ignored_in_class)})" if ignored_in_class else ""
-            dicom = {".dcm", ".nii", ".gz", ".nrrd", ".mha"} & set(ignored_in_class)
-            remedy = "convert DICOM or NIfTI slices to PNG first" if dicom else "put images there or remove the folder"
-            raise ValueError(f"class {printable(title)!r} has no image in {printable(where)}{others}; {remedy}")
-        images.sort(key=lambda path: relative_name(path, base))
-        ignored += ignored_in_class
-        paths += images
-        labels += [label] * len(images)
-    return paths, labels, ignored
+def _check_readable(
+    classes: Sequence[str], entries: Sequence[Entry], names: Sequence[str], failed: dict[int, str]
+) -> None:
+    """Raise ``ValueError`` for a class all of whose files are damaged."""
+    for title in classes:
+        own = [i for i, entry in enumerate(entries) if entry.label == title]
+        if all(i in failed for i in own):
+            damaged = [(names[i], failed[i]) for i in own]
+            raise ValueError(
+                f"class {printable(title)!r} has no readable image, all {len(damaged)} files are damaged: "
+                f"{name_some(damaged)}; replace them or remove the folder"
+            )
 
 
 def _reading_notes(ignored: Counter[str], reads: Sequence[Decoded], options: ReadOptions) -> list[str]:
