@@ -8,57 +8,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .class_folders import wanted_parts
 from .class_level import Plan, classes_by_level, classes_by_name, find_classes, unwrapped
+from .entries import Entry, Layout
 from .folder_names import name_list, part_word, printable, same_name
 from .helper_pictures import set_aside
+from .label_table import contradicted_by
 from .layout_text import LayoutError, joined, too_few_text
 from .survey import Folder, survey
 
 OFFICIAL = "official"  # parts=: train on train and val, test on test
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image file and what its place says.
-
-    Attributes:
-        path: of the file.
-        label: its class.
-        part: name of the part it lies in, such as ``"train"``; ``""`` without such a level.
-        patient: name of the folder that stands for its patient, or ``""``.
-    """
-
-    path: Path
-    label: str
-    part: str = ""
-    patient: str = ""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a folder is read.
-
-    Attributes:
-        base: the folder; paths are named relative to it.
-        entries: the images, in no particular order.
-        classes: sorted names.
-        lines: what was found and how it is read, for a person.
-        ignored: kind -> number of the files that are passed over.
-        parts: names of the parts that are read, as on disk.
-        tables: files beside the images that may hold labels.
-    """
-
-    base: Path
-    entries: tuple[Entry, ...]
-    classes: tuple[str, ...]
-    lines: tuple[str, ...] = ()
-    ignored: Counter[str] = field(default_factory=Counter)
-    parts: tuple[str, ...] = ()
-    tables: tuple[Path, ...] = ()
 
 
 def read_layout(
@@ -99,6 +60,9 @@ def read_layout(
     layout = _collected(base, tree, plan, wanted, tables, lines)
     if len(layout.classes) < 2:
         raise LayoutError(too_few_text(layout.classes, layout.tables, tree))
+    if level is None and classes is None and tables:
+        if other := contradicted_by(tables, tree, layout.entries):
+            raise LayoutError(f"{base} can be read in two ways: {other}")
     return layout
 
 

@@ -16,6 +16,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -30,8 +31,10 @@ from .class_folders import (
 )
 from .dataset import Images, check_seed, count_words, draw_per_class, is_integer, name_some, pixel_digests
 from .decode import COLOURS, FITS, Decoded, read_all, read_file, readable_formats
+from .entries import Entry, Layout
 from .folder_names import printable
-from .layout import Entry, Layout, read_layout
+from .label_table import LabelTable, read_labelled
+from .layout import read_layout
 from .medmnist import load_medmnist
 from .phantoms import make_phantoms
 from .sets import SETS, DataSet, ReadOptions
@@ -53,6 +56,7 @@ def load_images(
     level: int | None = None,
     classes: Sequence[str] | str | None = None,
     exclude: Sequence[str] | str = (),
+    labels: LabelTable | str | os.PathLike[str] | None = None,
 ) -> Images:
     """Read or generate a labelled set of images as one ``uint8`` tensor.
 
@@ -104,6 +108,8 @@ def load_images(
             out, see :func:`dmws_lite.images.layout.read_layout`.
         classes: for ``"folder"``, names of the folders that are classes, as a list or ``"a,b"``; ``None`` to find out.
         exclude: for ``"folder"``, patterns of files and folders to leave out, such as ``"*_old*"``.
+        labels: for ``"folder"``, a table (CSV, TSV, Excel) with the label of each image, in place of class folders; or
+            a :class:`dmws_lite.images.label_table.LabelTable`, which names its columns.
 
     Raises:
         ValueError: an argument is out of range, there are fewer than two classes, or a class has no readable image.
@@ -123,17 +129,16 @@ def load_images(
     """
     options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
     _check_options(options)
-    if source != "folder" and (level is not None or classes is not None or exclude):
-        raise ValueError(f"level, classes and exclude are for source 'folder', not {source!r}; leave them out")
+    choices = Choices(parts, level, _listed_names(classes), _listed_names(exclude) or (), labels)
+    if source != "folder" and choices != Choices(parts):
+        raise ValueError(f"level, classes, exclude and labels are for source 'folder', not {source!r}; leave them out")
     if source.startswith("medmnist:"):
         return load_medmnist(source, root, options)
     if source == "folder":
         if root is None:
             raise ValueError("source 'folder' needs root=, the folder with one folder per class")
         base = existing_folder(root)
-        layout = read_layout(
-            base, readable_formats()[0], parts, level, _listed_names(classes), _listed_names(exclude) or ()
-        )
+        layout = folder_layout(base, choices)
         return load_layout(layout, options)
     if source not in SETS:
         raise ValueError(
@@ -167,6 +172,32 @@ def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
         pixels = pixels.unsqueeze(1).repeat(1, 3, 1, 1)
     notes = ("generated images, not patients", f"generator seed {options.seed}")
     return Images(pixels, labels, tuple(classes), data_set.name, digests, notes=notes)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person says about a folder; see :func:`load_images`."""
+
+    parts: str | Sequence[str] | None = None
+    level: int | None = None
+    classes: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    labels: LabelTable | str | os.PathLike[str] | None = None
+
+
+def folder_layout(base: Path, choices: Choices) -> Layout:
+    """Find out what a folder is, by its class folders or by a table of labels, without reading an image.
+
+    Raises:
+        LayoutError: it cannot be read, or in two ways.
+    """
+    suffixes = readable_formats()[0]
+    if choices.labels is None:
+        return read_layout(base, suffixes, choices.parts, choices.level, choices.classes, choices.exclude)
+    if choices.level is not None:
+        raise ValueError(f"level={choices.level} is for class folders, but labels= names a table; use one of the two")
+    table = choices.labels if isinstance(choices.labels, LabelTable) else LabelTable(choices.labels)
+    return read_labelled(base, suffixes, table, choices.parts, choices.classes, choices.exclude)
 
 
 def _listed_names(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
