@@ -31,6 +31,7 @@ class Images:
         parts: name of the part of each image, such as ``"train"``; ``""`` where there is no such level.
         patients: name of the patient of each image where its place or header says so, else ``""``. Kept in memory for
             the split; it is written nowhere.
+        sizes: width and height of each file in pixels, ``()`` where they are not known.
 
     Raises:
         ValueError: a tensor has the wrong type or shape, a label is out of range, or the lengths differ.
@@ -55,6 +56,7 @@ class Images:
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     patients: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.pixels.shape)
@@ -115,6 +117,7 @@ class Images:
             modes=tuple(self.modes[i] for i in chosen),
             parts=tuple(self.parts[i] for i in chosen),
             patients=tuple(self.patients[i] for i in chosen),
+            sizes=tuple(self.sizes[i] for i in chosen) if self.sizes else (),
         )
 
     def counts(self) -> dict[str, int]:

@@ -70,6 +70,7 @@ class Decoded:
         deep: the file has more than 8 bits per sample.
         frames: the file has more than one frame; the first one was read.
         patient: what stands for the patient in the file's header, ``""`` where it says nothing.
+        side: width and height of the file in pixels.
     """
 
     array: np.ndarray = field(repr=False)
@@ -78,6 +79,7 @@ class Decoded:
     deep: bool = False
     frames: bool = False
     patient: str = ""
+    side: tuple[int, int] = (0, 0)
 
 
 class _Unreadable(Exception):
@@ -105,7 +107,7 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         raise _Unreadable("empty file")
     try:
         with Image.open(io.BytesIO(content), formats=formats) as picture:
-            mode = picture.mode
+            mode, side = picture.mode, picture.size
             if picture.format in ("JPEG", "MPO"):
                 # "L" skips the colour planes; the scaled size stays at least three times the target (see load_images).
                 picture.draft("L" if colour == "grey" else None, (3 * size, 3 * size))
@@ -121,7 +123,7 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         ) from error
     except _DAMAGE as error:
         raise _Unreadable(str(error) or type(error).__name__) from error
-    return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames)
+    return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames, side=side)
 
 
 def finish_picture(picture: Image.Image, size: int, colour: str, fit: str) -> np.ndarray:

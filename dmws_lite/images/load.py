@@ -272,7 +272,8 @@ def load_layout(layout: Layout, options: ReadOptions, name: str = "") -> Images:
         tuple(read.mode for read in reads),
         (*layout.lines, *_reading_notes(layout.ignored, reads, options)),
         tuple(entries[i].part for i in kept),
-        tuple(read.patient or entries[i].patient for i, read in zip(kept, reads)),
+        tuple(entries[i].patient or read.patient for i, read in zip(kept, reads)),
+        tuple(read.side for read in reads),
     )
 
 

@@ -1,0 +1,88 @@
+"""The options with which every command reads a folder of images, and what it prints about it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from ..images.dataset import Images
+from ..images.decode import COLOURS, FITS
+from ..images.entries import Layout
+from ..images.label_table import LabelTable
+from ..images.load import Choices, folder_layout, load_layout
+from ..images.sets import ReadOptions
+
+# Names in messages that become options: parts='pool' is --parts pool.
+FOLDER_OPTIONS = (
+    "parts", "level", "classes", "exclude", "labels", "image_column", "label_column", "patient_column", "part_column",
+)  # fmt: skip
+
+
+def add_folder_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add the options that say what in a folder is what."""
+    parser.add_argument("--colour", choices=COLOURS, default="grey", help="grey (default; the book says why) or rgb")
+    parser.add_argument("--fit", choices=FITS, default="stretch", help="how images become square (default: stretch)")
+    parser.add_argument(
+        "--parts",
+        help="if there are train and test folders: pool (all as one set), official (test on the test part), or a name",
+    )
+    parser.add_argument("--level", type=int, metavar="N", help="the classes are the folders N levels below FOLDER")
+    parser.add_argument("--classes", metavar="A,B", help="only these classes, folders or labels, separated by commas")
+    parser.add_argument(
+        "--exclude", metavar="PATTERN", action="append", default=[], help='leave out files and folders, as in "*_old*"'
+    )
+    parser.add_argument("--labels", metavar="TABLE", help="CSV, TSV or Excel file with the label of each image")
+    for name, what in (("image", "file"), ("label", "class"), ("patient", "patient"), ("part", "part: train, test")):
+        parser.add_argument(
+            f"--{name}-column", default="", metavar="NAME", help=f"column of the {what} (default: found)"
+        )
+
+
+def choices_of(given: argparse.Namespace) -> Choices:
+    """Return what a person said about a folder.
+
+    Raises:
+        ValueError: a column was named without a table.
+    """
+    columns = {name: getattr(given, f"{name}_column") for name in ("image", "label", "patient", "part")}
+    named = next((name for name, value in columns.items() if value), None)
+    if named and not given.labels:
+        raise ValueError(f"--{named}-column names a column of a table; pass the table with --labels")
+    table = LabelTable(given.labels, **columns) if given.labels else None
+    classes = tuple(name.strip() for name in given.classes.split(",")) if given.classes else None
+    return Choices(given.parts, given.level, classes, tuple(given.exclude), table)
+
+
+def settings_of(given: argparse.Namespace) -> dict:
+    """Return these options for a record: no path, only the table's name."""
+    table = {name: getattr(given, f"{name}_column") for name in ("image", "label", "patient", "part")}
+    settings = {"colour": given.colour, "fit": given.fit, "parts": given.parts}
+    more = {"level": given.level, "classes_read": given.classes, "exclude": given.exclude or None}
+    if given.labels:
+        more |= {"labels": Path(given.labels).name, "columns": {k: v for k, v in table.items() if v}}
+    return {**settings, **{name: value for name, value in more.items() if value}}
+
+
+def look_at(folder: Path, given: argparse.Namespace) -> Layout:
+    """Find out what a folder is and say it in a few lines; no image is read yet."""
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise FileNotFoundError(f"{folder} {what}; give the folder that holds one folder of images per class")
+    layout = folder_layout(folder, choices_of(given))
+    for line in layout.lines:
+        warned = line.startswith("warning: ")
+        print(line if warned else f"found: {line}", file=sys.stderr if warned else sys.stdout, flush=True)
+    return layout
+
+
+def read(layout: Layout, given: argparse.Namespace, size: int) -> Images:
+    """Read the images of a folder; files that cannot be read are named on stderr."""
+    options = ReadOptions(size=size, colour=given.colour, fit=given.fit, progress=not given.quiet)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="skipped ")  # each file is named below
+        images = load_layout(layout, options)
+    for name, reason in images.skipped:
+        print(f"not read: {name}: {reason}", file=sys.stderr)
+    return images
