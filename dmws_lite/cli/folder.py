@@ -7,9 +7,12 @@ import sys
 import warnings
 from pathlib import Path
 
+import torch
+
 from ..images.dataset import Images
 from ..images.decode import COLOURS, FITS
 from ..images.entries import Layout
+from ..images.folder_names import name_list, printable, same_name
 from ..images.label_table import LabelTable
 from ..images.load import Choices, folder_layout, load_layout
 from ..images.sets import ReadOptions
@@ -86,3 +89,37 @@ def read(layout: Layout, given: argparse.Namespace, size: int) -> Images:
     for name, reason in images.skipped:
         print(f"not read: {name}: {reason}", file=sys.stderr)
     return images
+
+
+def with_test_folder(images: Images, folder: Path, given: argparse.Namespace, size: int) -> Images:
+    """Read a second folder for the test and put it behind the images, with the parts ``train`` and ``test``.
+
+    Raises:
+        ValueError: it has a class that the training images lack.
+    """
+    print(f"test images from {printable(folder.name)}:", flush=True)
+    layout = look_at(folder, argparse.Namespace(**{**vars(given), "parts": None}))
+    own = {same_name(name): number for number, name in enumerate(images.classes)}
+    unknown = [name for name in layout.classes if same_name(name) not in own]
+    if unknown:
+        raise ValueError(
+            f"--test-folder has the class {unknown[0]!r}, which the training images lack "
+            f"({name_list(images.classes)}); "
+            "pass --classes with those that both have"
+        )
+    test = read(layout, given, size)
+    labels = torch.tensor([own[same_name(test.classes[label])] for label in test.labels.tolist()])
+    return Images(
+        torch.cat([images.pixels, test.pixels]),
+        torch.cat([images.labels, labels]),
+        images.classes,
+        images.name,
+        images.digests + test.digests,
+        images.files + tuple(f"{printable(folder.name)}/{name}" for name in test.files),
+        images.skipped + test.skipped,
+        images.modes + test.modes,
+        images.notes + test.notes,
+        ("train",) * len(images) + ("test",) * len(test),
+        images.patients + test.patients,
+        images.sizes + test.sizes,
+    )

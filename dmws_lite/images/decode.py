@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from .._system import available_processors
 from .dataset import half_up
+from .deep import NotRead, deep_samples, tiff_samples
 
 COLOURS = ("grey", "rgb")
 
@@ -46,6 +47,10 @@ _DAMAGE = (
 )
 
 _ORIENTATION = 0x0112  # EXIF tag
+
+_BITS, _SAMPLES, _FORMAT = 258, 277, 339  # TIFF tags
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _PHOTOMETRIC = 262  # TIFF tag; 0 = white is zero
 
@@ -108,6 +113,11 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
     try:
         with Image.open(io.BytesIO(content), formats=formats) as picture:
             mode, side = picture.mode, picture.size
+            samples = tiff_samples(content) if _needs_tifffile(picture) else deep_samples(content)
+            if samples is not None:
+                array = finish_samples(samples, size, colour, fit)
+                kind = f"{mode} of {8 * samples.dtype.itemsize} bits"
+                return Decoded(array, hashlib.sha256(content).hexdigest(), kind, True, side=side)
             if picture.format in ("JPEG", "MPO"):
                 # "L" skips the colour planes; the scaled size stays at least three times the target (see load_images).
                 picture.draft("L" if colour == "grey" else None, (3 * size, 3 * size))
@@ -116,6 +126,8 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
             frames = picture.format not in ("JPEG", "MPO") and bool(getattr(picture, "is_animated", False))
             array = finish_picture(picture, size, colour, fit)
     except Image.UnidentifiedImageError as error:
+        if content.startswith(_TIFF):
+            return _tiff_only(content, size, colour, fit)
         raise _Unreadable("not in an image format that Pillow recognises") from error
     except Image.DecompressionBombError as error:
         raise _Unreadable(
@@ -124,6 +136,50 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
     except _DAMAGE as error:
         raise _Unreadable(str(error) or type(error).__name__) from error
     return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames, side=side)
+
+
+def _needs_tifffile(picture: Image.Image) -> bool:
+    """Whether Pillow reads a TIFF wrong: several samples of more than 8 bits, or unsigned ones of 32."""
+    if picture.format != "TIFF":
+        return False
+    tags = picture.tag_v2
+    bits = max(tags.get(_BITS, (1,)) or (1,))
+    unsigned = 1 in (tags.get(_FORMAT) or (1,))
+    return bits > 8 and (tags.get(_SAMPLES, 1) > 1 or (bits >= 32 and unsigned))
+
+
+def _tiff_only(content: bytes, size: int, colour: str, fit: str) -> Decoded:
+    """Read a TIFF that Pillow does not know."""
+    try:
+        samples = tiff_samples(content)
+    except NotRead as error:
+        raise _Unreadable(str(error)) from error
+    side = samples.shape[1], samples.shape[0]
+    kind = f"TIFF of {8 * samples.dtype.itemsize} bits"
+    array = finish_samples(samples, size, colour, fit)
+    return Decoded(array, hashlib.sha256(content).hexdigest(), kind, samples.dtype.itemsize > 1, side=side)
+
+
+def finish_samples(samples: np.ndarray, size: int, colour: str, fit: str) -> np.ndarray:
+    """Convert samples of any depth to ``uint8`` of shape ``(size, size)`` or ``(3, size, size)``.
+
+    Args:
+        samples: ``(H, W)``, or ``(H, W, 2)`` or ``(H, W, 4)`` with alpha last, or ``(H, W, 3)``. Grey or all colours
+            together are scaled so that the minimum becomes 0 and the maximum 255; alpha is composited on black.
+        size: side of the square result in pixels.
+        colour: ``"grey"`` or ``"rgb"``.
+        fit: ``"stretch"``, ``"pad"`` or ``"crop"``.
+    """
+    if samples.ndim == 3 and samples.shape[2] in (2, 4):
+        top = np.iinfo(samples.dtype).max if samples.dtype.kind in "ui" else 1.0
+        alpha = np.clip(samples[..., -1:].astype(np.float64) / top, 0, 1)
+        values = samples[..., :-1].astype(np.float64)
+        hidden = np.broadcast_to(alpha == 0, values.shape)
+        values = np.floor(_stretch(np.where(hidden, np.nan, values)) * alpha + 0.5).astype(np.uint8)
+    else:
+        values = _stretch(samples) if samples.dtype != np.uint8 else samples
+    picture = Image.fromarray(np.ascontiguousarray(values[..., 0] if values.shape[2:] == (1,) else values))
+    return finish_picture(picture, size, colour, fit)
 
 
 def finish_picture(picture: Image.Image, size: int, colour: str, fit: str) -> np.ndarray:
