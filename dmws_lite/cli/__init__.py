@@ -19,7 +19,7 @@ import timm
 import torch
 
 from .._system import VERSION
-from . import grid, look, predict, select, train
+from . import evaluate, grid, look, predict, select, train
 from .common import EXIT_CODES, FAILED, REFUSED, STOPPED, Formatter, Parser
 
 _OVERVIEW = """\
@@ -37,6 +37,7 @@ examples:
   dmws-lite look my_images                             say what is in a folder
   dmws-lite train my_images --out runs/mine            train on your own images
   dmws-lite predict runs/mine new_images --csv out.csv
+  dmws-lite evaluate runs/mine other_hospital          measure it on labelled images
   dmws-lite COMMAND --help                             all options of a command
 
 """
@@ -51,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     versions = f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}"
     parser.add_argument("--version", action="version", version=f"dmws-lite {VERSION} ({versions})")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    for module in (grid, select, look, train, predict):
+    for module in (grid, select, look, train, predict, evaluate):
         module.add_commands(commands)
     return parser
 

@@ -15,18 +15,24 @@ from ..images.entries import Layout
 from ..images.folder_names import name_list, printable, same_name
 from ..images.label_table import LabelTable
 from ..images.load import Choices, folder_layout, load_layout
+from ..images.nifti import AXES
 from ..images.sets import ReadOptions
+from ..images.volumes import check_volume_options
 
 # Names in messages that become options: parts='pool' is --parts pool.
 FOLDER_OPTIONS = (
     "parts", "level", "classes", "exclude", "labels", "image_column", "label_column", "patient_column", "part_column",
+    "slices", "axis", "window",
 )  # fmt: skip
 
 
-def add_folder_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Add the options that say what in a folder is what."""
-    parser.add_argument("--colour", choices=COLOURS, default="grey", help="grey (default; the book says why) or rgb")
-    parser.add_argument("--fit", choices=FITS, default="stretch", help="how images become square (default: stretch)")
+_VOLUMES = {"slices": "middle", "axis": "axial", "window": ""}
+
+
+def add_folder_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup, reading: bool = True) -> None:
+    """Add the options that say what in a folder is what and, where ``reading``, those of how images are read."""
+    if reading:
+        _add_reading_options(parser)
     parser.add_argument(
         "--parts",
         help="if there are train and test folders: pool (all as one set), official (test on the test part), or a name",
@@ -41,6 +47,16 @@ def add_folder_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup
         parser.add_argument(
             f"--{name}-column", default="", metavar="NAME", help=f"column of the {what} (default: found)"
         )
+
+
+def _add_reading_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    parser.add_argument("--colour", choices=COLOURS, default="grey", help="grey (default; the book says why) or rgb")
+    parser.add_argument("--fit", choices=FITS, default="stretch", help="how images become square (default: stretch)")
+    parser.add_argument(
+        "--slices", default="middle", metavar="WHICH", help="of DICOM frames and NIfTI: middle (default), all, 10:60:5"
+    )
+    parser.add_argument("--axis", choices=tuple(AXES), default="axial", help="of NIfTI volumes (default: axial)")
+    parser.add_argument("--window", default="", metavar="C,W", help="grey window of DICOM and NIfTI: centre, width")
 
 
 def choices_of(given: argparse.Namespace) -> Choices:
@@ -63,13 +79,15 @@ def settings_of(given: argparse.Namespace) -> dict:
     table = {name: getattr(given, f"{name}_column") for name in ("image", "label", "patient", "part")}
     settings = {"colour": given.colour, "fit": given.fit, "parts": given.parts}
     more = {"level": given.level, "classes_read": given.classes, "exclude": given.exclude or None}
+    more |= {n: getattr(given, n) for n, usual in _VOLUMES.items() if getattr(given, n) != usual}
     if given.labels:
-        more |= {"labels": Path(given.labels).name, "columns": {k: v for k, v in table.items() if v}}
+        more |= {"table": Path(given.labels).name, "columns": {k: v for k, v in table.items() if v}}
     return {**settings, **{name: value for name, value in more.items() if value}}
 
 
 def look_at(folder: Path, given: argparse.Namespace) -> Layout:
     """Find out what a folder is and say it in a few lines; no image is read yet."""
+    check_volume_options(given.slices, given.axis, given.window)
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise FileNotFoundError(f"{folder} {what}; give the folder that holds one folder of images per class")
@@ -82,7 +100,8 @@ def look_at(folder: Path, given: argparse.Namespace) -> Layout:
 
 def read(layout: Layout, given: argparse.Namespace, size: int) -> Images:
     """Read the images of a folder; files that cannot be read are named on stderr."""
-    options = ReadOptions(size=size, colour=given.colour, fit=given.fit, progress=not given.quiet)
+    how = {name: getattr(given, name) for name in ("colour", "fit", "slices", "axis", "window")}
+    options = ReadOptions(size=size, progress=not given.quiet, **how)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="skipped ")  # each file is named below
         images = load_layout(layout, options)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .._system import write_atomic
@@ -34,6 +35,7 @@ from ..teachers.load import load_teacher
 from ..teachers.pairs import PAIRS
 from ..training.config import BALANCES, TrainConfig
 from ..training.device import pick_device
+from ..training.doubt import measure_typical, save_typical
 from ..training.evaluate import predict_probabilities
 from ..training.saved import WEIGHTS, describe, predictions_csv, save
 from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
@@ -369,7 +371,9 @@ def _finish(out: Path, run: Run, settings: dict, trained: Outcome, groups: Seque
     data, main = trained.data, trained.main
     classes = data.train.classes
     whole = METHODS[run.method].start == "teacher"
-    save(out, main, describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"]))
+    card = describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"])
+    save(out, main, replace(card, **{n: settings[n] for n in ("slices", "axis", "window") if n in settings}))
+    save_typical(out, measure_typical(main, data.train.pixels, data.train.labels, data.test.pixels))
     shares = predict_probabilities(main, data.test.pixels)
     write_atomic(out / TESTED, predictions_csv(data.test.files, classes, shares, data.test.labels))
     if groups is not None:

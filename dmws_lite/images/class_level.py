@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .folder_names import are_groups, are_patients, are_shards, is_neutral, name_list, part_word, printable, same_name
+from .folder_names import (
+    are_groups,
+    are_patients,
+    are_series,
+    are_shards,
+    is_neutral,
+    name_list,
+    part_word,
+    printable,
+    same_name,
+)
 from .layout_text import LayoutError, ask_level, flat_parts_text, flat_text, joined, pieces_text, place_of
 from .survey import Folder
 
@@ -128,7 +138,7 @@ def _class_level(ground: Folder, tops: list[tuple[Folder, str]], tables: Sequenc
     inner = sorted({sub.name for top, _ in tops for sub in top.filled})
     if not inner and len(names) >= 2 and (are_groups(names) or (are_patients(names) and len(names) >= 3)):
         raise LayoutError(pieces_text(ground, names, tables))
-    neutral = all(is_neutral(name) for name in inner)
+    neutral = all(is_neutral(name) for name in inner) or are_series(inner)
     if not inner or neutral or len(names) < 2 and not inner:
         plan.classes = [(top, part, "") for top, part in tops]
         return

@@ -22,6 +22,8 @@ from tqdm.auto import tqdm
 from .._system import available_processors
 from .dataset import half_up
 from .deep import NotRead, deep_samples, tiff_samples
+from .dicom import is_dicom, read_dicom
+from .nifti import is_nifti, read_nifti
 
 COLOURS = ("grey", "rgb")
 
@@ -76,6 +78,7 @@ class Decoded:
         frames: the file has more than one frame; the first one was read.
         patient: what stands for the patient in the file's header, ``""`` where it says nothing.
         side: width and height of the file in pixels.
+        slices: number of slices or frames in a DICOM or NIfTI file.
     """
 
     array: np.ndarray = field(repr=False)
@@ -85,13 +88,23 @@ class Decoded:
     frames: bool = False
     patient: str = ""
     side: tuple[int, int] = (0, 0)
+    slices: int = 1
 
 
 class _Unreadable(Exception):
     """A file cannot be read; the message says why."""
 
 
-def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[str]) -> Decoded:
+def read_file(
+    path: Path,
+    size: int,
+    colour: str,
+    fit: str,
+    formats: Sequence[str],
+    frame: int | None = None,
+    axis: str = "axial",
+    window: tuple[float, float] | None = None,
+) -> Decoded:
     """Read and decode one file; see :func:`dmws_lite.images.load.load_images` for the steps.
 
     Args:
@@ -100,6 +113,9 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         colour: ``"grey"`` or ``"rgb"``.
         fit: ``"stretch"``, ``"pad"`` or ``"crop"``.
         formats: Pillow's names of the formats to try, in order.
+        frame: of DICOM and NIfTI, the number of the slice; ``None`` for the middle one.
+        axis: of NIfTI: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        window: of DICOM and NIfTI, centre and width; ``None`` for the file's own.
 
     Raises:
         _Unreadable: the file cannot be read; :func:`read_all` collects these.
@@ -110,6 +126,8 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         raise _Unreadable(error.strerror or str(error)) from error
     if not content:
         raise _Unreadable("empty file")
+    if is_nifti(path.name) or is_dicom(content, path.name):
+        return _medical(path, content, size, colour, fit, frame, axis, window)
     try:
         with Image.open(io.BytesIO(content), formats=formats) as picture:
             mode, side = picture.mode, picture.size
@@ -136,6 +154,33 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
     except _DAMAGE as error:
         raise _Unreadable(str(error) or type(error).__name__) from error
     return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames, side=side)
+
+
+def _medical(
+    path: Path,
+    content: bytes,
+    size: int,
+    colour: str,
+    fit: str,
+    frame: int | None,
+    axis: str,
+    window: tuple[float, float] | None,
+) -> Decoded:
+    """Read one slice of a DICOM or NIfTI file."""
+    try:
+        if is_nifti(path.name):
+            found = read_nifti(path, frame, axis, window)
+        else:
+            found = read_dicom(content, frame, window)
+    except NotRead as error:
+        raise _Unreadable(str(error)) from error
+    samples = found.samples
+    if samples.dtype != np.uint8:
+        samples = np.floor(samples * 255 + 0.5).astype(np.uint8)
+    digest = hashlib.sha256(content + (f"slice {frame}".encode() if frame is not None else b"")).hexdigest()
+    array = finish_picture(Image.fromarray(np.ascontiguousarray(samples)), size, colour, fit)
+    side = samples.shape[1], samples.shape[0]
+    return Decoded(array, digest, found.kind, patient=found.patient, side=side, slices=found.frames)
 
 
 def _needs_tifffile(picture: Image.Image) -> bool:

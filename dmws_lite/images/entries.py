@@ -16,12 +16,14 @@ class Entry:
         label: its class.
         part: name of the part it lies in, such as ``"train"``; ``""`` without such a level.
         patient: name of the folder that stands for its patient, or ``""``.
+        frame: number of the slice of a volume, from 0; ``None`` for the file's only or middle one.
     """
 
     path: Path
     label: str
     part: str = ""
     patient: str = ""
+    frame: int | None = None
 
 
 @dataclass(frozen=True)

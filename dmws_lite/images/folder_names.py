@@ -48,6 +48,8 @@ _GROUP_WORDS = frozenset("fold folds split site sites center centre hospital cli
 
 _PATIENT_WORDS = frozenset("patient patients pat p pt case subject subj sub person".split())
 
+_SERIES_WORDS = frozenset("study series serie ser se st exam session visit scan acquisition acq sequence seq".split())
+
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
 _SYSTEM_FOLDERS = frozenset(
@@ -162,6 +164,12 @@ def are_patients(names: Sequence[str]) -> bool:
         return False
     long = all(any(len(each) >= 4 for each in re.findall(r"\d+", name)) for name in names)
     return (word == "" and long) or bool(_PATIENT_WORDS & set(word.split())) or (long and len(names) >= 3)
+
+
+def are_series(names: Sequence[str]) -> bool:
+    """Whether folders are named like studies or series below a patient: ``study 1``, ``Series_002``, ``SE0``."""
+    word = _one_word_and_numbers(names)
+    return bool(word) and bool(_SERIES_WORDS & set(word.split()))
 
 
 def are_groups(names: Sequence[str]) -> bool:

@@ -38,6 +38,7 @@ from .layout import read_layout
 from .medmnist import load_medmnist
 from .phantoms import make_phantoms
 from .sets import SETS, DataSet, ReadOptions
+from .volumes import check_packages, check_volume_options, expanded, read_window
 
 
 def load_images(
@@ -57,6 +58,9 @@ def load_images(
     classes: Sequence[str] | str | None = None,
     exclude: Sequence[str] | str = (),
     labels: LabelTable | str | os.PathLike[str] | None = None,
+    slices: str = "middle",
+    axis: str = "axial",
+    window: str = "",
 ) -> Images:
     """Read or generate a labelled set of images as one ``uint8`` tensor.
 
@@ -110,6 +114,10 @@ def load_images(
         exclude: for ``"folder"``, patterns of files and folders to leave out, such as ``"*_old*"``.
         labels: for ``"folder"``, a table (CSV, TSV, Excel) with the label of each image, in place of class folders; or
             a :class:`dmws_lite.images.label_table.LabelTable`, which names its columns.
+        slices: for DICOM files of several frames and for NIfTI volumes: ``"middle"``, ``"all"``, or a range such as
+            ``"10:60:5"``. Slices of one file stay on one side of a split by patients.
+        axis: for NIfTI volumes: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        window: for DICOM and NIfTI: ``"centre,width"``; ``""`` for the header's window, or else percentiles.
 
     Raises:
         ValueError: an argument is out of range, there are fewer than two classes, or a class has no readable image.
@@ -127,7 +135,7 @@ def load_images(
         >>> images.counts()
         {'glioma-like': 10, 'meningioma-like': 10, 'notumor': 10, 'pituitary-like': 10}
     """
-    options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
+    options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress, slices, axis, window)
     _check_options(options)
     choices = Choices(parts, level, _listed_names(classes), _listed_names(exclude) or (), labels)
     if source != "folder" and choices != Choices(parts):
@@ -243,11 +251,19 @@ def load_layout(layout: Layout, options: ReadOptions, name: str = "") -> Images:
     if options.limit is not None:
         labels = [number[entry.label] for entry in entries]
         entries = [entries[i] for i in draw_per_class(labels, len(number), options.limit, options.seed)]
-    names = [relative_name(entry.path, layout.base) for entry in entries]
+    check_packages([entry.path for entry in entries])
+    entries = expanded(entries, options.slices, options.axis)
+    names = [
+        relative_name(entry.path, layout.base) + (f"#{entry.frame}" if entry.frame is not None else "")
+        for entry in entries
+    ]
+    window = read_window(options.window)
     formats = readable_formats()[1]
 
     def job(index: int) -> Decoded:
-        return read_file(entries[index].path, options.size, options.colour, options.fit, formats)
+        entry = entries[index]
+        how = options.size, options.colour, options.fit, formats
+        return read_file(entry.path, *how, entry.frame, options.axis, window)
 
     pixels, reads, failed = read_all(
         len(entries), job, options.size, options.colour, options.workers, options.progress, f"reading {name}"
@@ -272,8 +288,19 @@ def load_layout(layout: Layout, options: ReadOptions, name: str = "") -> Images:
         tuple(read.mode for read in reads),
         (*layout.lines, *_reading_notes(layout.ignored, reads, options)),
         tuple(entries[i].part for i in kept),
-        tuple(entries[i].patient or read.patient for i, read in zip(kept, reads)),
+        _patients([entries[i] for i in kept], reads),
         tuple(read.side for read in reads),
+    )
+
+
+def _patients(entries: Sequence[Entry], reads: Sequence[Decoded]) -> tuple[str, ...]:
+    """Return the patient of each image, by its place or by its header; a number that all headers share says nothing."""
+    told = {read.patient for read in reads if read.patient}
+    if len(told) < 2:
+        return tuple(entry.patient for entry in entries)
+    return tuple(
+        read.patient if entry.patient in ("", f"file {entry.path}") and read.patient else entry.patient
+        for entry, read in zip(entries, reads)
     )
 
 
@@ -299,6 +326,9 @@ def _reading_notes(ignored: Counter[str], reads: Sequence[Decoded], options: Rea
         notes.append(f"{deep:,} files of more than 8 bits were scaled by their own minimum and maximum")
     if frames := sum(read.frames for read in reads):
         notes.append(f"{frames:,} files have several frames; only the first was read")
+    if volumes := sum(read.slices > 1 for read in reads):
+        what = "the middle slice of each was read" if options.slices == "middle" else f"slices read: {options.slices}"
+        notes.append(f"{volumes:,} images are of DICOM or NIfTI files with several slices; {what}")
     if options.limit is not None:
         notes.append(f"at most {options.limit:,} images of each class were read (seed {options.seed})")
     return notes
@@ -320,3 +350,4 @@ def _check_options(options: ReadOptions) -> None:
     if workers is not None and not (is_integer(workers) and workers >= 1):
         raise ValueError(f"workers is {workers!r}, but must be an integer of at least 1, or None for one per core")
     check_seed(seed)
+    check_volume_options(options.slices, options.axis, options.window)

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .dataset import Images, check_seed, half_up
+from .dicom import FROM_HEADER
 from .folder_names import part_word, same_name
 
 
@@ -228,7 +229,7 @@ def _check_groups(images: Images, members: dict[str, list[int]], patients: bool)
         if count == 0:
             what = "no image"
         elif patients:
-            what = f"{count} image(s), all of 1 patient ({own[0]})"
+            what = f"{count} image(s), all of 1 patient{'' if own[0].startswith(FROM_HEADER) else f' ({own[0]})'}"
         else:
             what = f"{len(own)} distinct image(s)"
             if count > 1:
