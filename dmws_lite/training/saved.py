@@ -114,6 +114,45 @@ def save(folder: Path, model: nn.Module, card: Card) -> Path:
     return write_atomic(folder / CARD, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
+def save_student(
+    folder: str | Path,
+    model: nn.Module,
+    pair: str,
+    classes: Sequence[str],
+    size: int,
+    colour: str = "grey",
+    fit: str = "stretch",
+) -> Path:
+    """Write a trained student so that ``dmws-lite predict`` and :func:`load` can use it.
+
+    Args:
+        folder: where to, such as ``"runs/mine"``.
+        model: the student.
+        pair: name of its pair, such as ``"convnext_pocket"``.
+        classes: class names; the position is the output.
+        size: image side in pixels that it was trained with.
+        colour: ``"grey"`` or ``"rgb"``, as the images were read.
+        fit: how they were made square.
+
+    Returns:
+        The path of the card, ``model.json``.
+
+    Raises:
+        ValueError: the pair is unknown, or the model is not its student.
+    """
+    if pair not in PAIRS:
+        raise ValueError(f"pair={pair!r} is unknown; choose one of {', '.join(PAIRS)}")
+    card = describe(model, pair, False, tuple(classes), size, colour, fit)
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in card.arguments.items()}
+    expected = build_model(card.architecture, arguments, len(classes)).state_dict()
+    own = model.state_dict()
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in expected.items()}:
+        raise ValueError(
+            f"the model is not the student of {pair!r} with {len(classes)} classes; pass the pair it was made for"
+        )
+    return save(Path(folder), model, card)
+
+
 def load(folder: Path) -> tuple[nn.Module, Card]:
     """Rebuild the network of a run folder, in eval mode, on the CPU.
 
