@@ -13,6 +13,7 @@ from .folder_names import (
     are_series,
     are_shards,
     is_neutral,
+    look_like_pieces,
     name_list,
     part_word,
     printable,
@@ -58,15 +59,17 @@ def find_classes(ground: Folder, tables: Sequence[Path], base: Path) -> Plan:
         )
     parts = {kid.name: part_word(kid.name, names) for kid in kids if part_word(kid.name, names)}
     part_folders = [kid for kid in kids if kid.name in parts]
-    labelled = [kid for kid in part_folders if kid.filled]
+    labelled = [kid for kid in part_folders if _with_class_folders(kid)]
     if len(part_folders) >= 2 and not labelled or (parts and len(parts) == len(kids) and not labelled):
         raise LayoutError(flat_parts_text(ground, part_folders, tables))
     if labelled:
         _part_level(ground, kids, part_folders, labelled, plan)
-        tops = [(top, part.name) for part in labelled for top in _without_copies(part, plan)]
+        tops = [
+            (top, part.name) for part in labelled for top in _without_copies(_with_class_folders(part) or part, plan)
+        ]
         plan.parts = [part.name for part in labelled]
     else:
-        tops = [(kid, "") for kid in kids]
+        tops = [(kid, "") for kid in _without_bare_parts(ground, kids, part_folders, plan)]
     _class_level(ground, tops, tables, plan)
     return plan
 
@@ -93,6 +96,35 @@ def _without_copies(ground: Folder, plan: Plan) -> list[Folder]:
         plan.lines.append(f"{printable(kid.name)} repeats the folders beside it file by file: passed over")
         return [other for other in kids if other is not kid]
     return kids
+
+
+def _with_class_folders(part: Folder) -> Folder | None:
+    """Return the folder that holds a part's classes, ``train`` or ``train/images``; ``None`` where there are none."""
+    while len(part.filled) == 1 and not part.images:
+        only = part.filled[0]
+        if not (is_neutral(only.name) or part_word(only.name)):
+            break
+        part = only
+    return part if any(not is_neutral(folder.name) for folder in part.filled) else None
+
+
+def _without_bare_parts(ground: Folder, kids: list[Folder], bare: list[Folder], plan: Plan) -> list[Folder]:
+    """Pass over a ``test`` folder of images beside class folders: its images have no label."""
+    others = [kid for kid in kids if kid not in bare]
+    if not bare:
+        return kids
+    if len(others) < 2:
+        raise LayoutError(
+            f"{ground.path} holds {name_list([kid.name for kid in kids])}, of which {bare[0].name} may be a part "
+            f"without labels or a class; pass exclude={bare[0].name!r}, labels=FILE for a table, or level=1 for these as "
+            "classes"
+        )
+    for part in bare:
+        plan.passed.append(part)
+        plan.lines.append(
+            f"warning: {printable(part.name)} lies beside the classes, {part.total:,} images without label: passed over"
+        )
+    return others
 
 
 def _inside(folder: Folder) -> set[tuple[str, int]]:
@@ -136,7 +168,7 @@ def _class_level(ground: Folder, tops: list[tuple[Folder, str]], tables: Sequenc
             return
         raise LayoutError(pieces_text(ground, names, tables))
     inner = sorted({sub.name for top, _ in tops for sub in top.filled})
-    if not inner and len(names) >= 2 and (are_groups(names) or (are_patients(names) and len(names) >= 3)):
+    if not inner and look_like_pieces(names):
         raise LayoutError(pieces_text(ground, names, tables))
     neutral = all(is_neutral(name) for name in inner) or are_series(inner)
     if not inner or neutral or len(names) < 2 and not inner:
@@ -196,6 +228,12 @@ def _parts_below(tops: list[tuple[Folder, str]], plan: Plan) -> bool:
     words = {name: part_word(name, sorted(inner)) for name in inner}
     if len(set(words.values())) < 2 or not all(words.values()) or any(part for _, part in tops):
         return False
+    names = [top.name for top, _ in tops]
+    if look_like_pieces(names) or any(_with_class_folders(sub) for top, _ in tops for sub in top.filled):
+        raise LayoutError(
+            f"{name_list(names)} in {plan.base} hold parts ({name_list(sorted(inner))}) of their own, as folds do; give "
+            f"one of these folders, such as {printable(names[0])!r}"
+        )
     plan.classes = [(sub, sub.name, top.name) for top, _ in tops for sub in top.filled]
     plan.parts = sorted(inner)
     plan.lines.append(f"parts below the classes: {name_list(sorted(inner))}")

@@ -50,6 +50,14 @@ _PATIENT_WORDS = frozenset("patient patients pat p pt case subject subj sub pers
 
 _SERIES_WORDS = frozenset("study series serie ser se st exam session visit scan acquisition acq sequence seq".split())
 
+# Words that make numbered folders classes all the same: grade 1, stage_2.
+_CLASS_WORDS = frozenset(
+    "grade stage class type level category cat label gleason score kl bi rads birads lung tirads pirads degree c k g t "
+    "n subtype cluster phase".split()
+)
+
+_MOST_FOLDERS = 50  # more folders than that are no classes, unless a person says so
+
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
 _SYSTEM_FOLDERS = frozenset(
@@ -164,6 +172,20 @@ def are_patients(names: Sequence[str]) -> bool:
         return False
     long = all(any(len(each) >= 4 for each in re.findall(r"\d+", name)) for name in names)
     return (word == "" and long) or bool(_PATIENT_WORDS & set(word.split())) or (long and len(names) >= 3)
+
+
+def look_like_pieces(names: Sequence[str]) -> bool:
+    """Whether folders of images are folds, sites, patients or other pieces of a set rather than its classes."""
+    if len(names) < 2:
+        return False
+    if are_groups(names) or (are_patients(names) and len(names) >= 3) or len(names) > _MOST_FOLDERS:
+        return True
+    word = _one_word_and_numbers(names)
+    if word is None:
+        return False
+    if word == "":
+        return len(names) > 20  # 0, 1, 2 are classes; a hundred numbers are not
+    return not _CLASS_WORDS & set(word.split())
 
 
 def are_series(names: Sequence[str]) -> bool:

@@ -74,7 +74,9 @@ def too_few_text(classes: Sequence[str], tables: Sequence[Path], tree: Folder) -
     masks = " (masks are passed over)" if tree.all_others()["masks"] else ""
     others = [folder.name for folder in tree.folders if not folder.total]
     beside = f"; {name_list(others)} hold{'s' * (len(others) == 1)} no readable image" if others else ""
-    remedy = "pass the folder above, with one folder per class" if is_neutral(only) else "add a folder for each class"
+    remedy = "add a folder for each class"
+    if is_neutral(only):
+        remedy = "pass the folder above, with one folder per class, or labels=FILE for a table"
     hint = tables_hint(tree, tables)
     return (
         f"{tree.path} has {len(classes)} class ({printable(only)}){masks}, but classification needs at "
