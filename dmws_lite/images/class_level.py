@@ -116,8 +116,8 @@ def _without_bare_parts(ground: Folder, kids: list[Folder], bare: list[Folder], 
     if len(others) < 2:
         raise LayoutError(
             f"{ground.path} holds {name_list([kid.name for kid in kids])}, of which {bare[0].name} may be a part "
-            f"without labels or a class; pass exclude={bare[0].name!r}, labels=FILE for a table, or level=1 for these as "
-            "classes"
+            f"without labels or a class; pass exclude={bare[0].name!r}, labels=FILE for a table, or level=1 for "
+            "these as classes"
         )
     for part in bare:
         plan.passed.append(part)
@@ -231,8 +231,8 @@ def _parts_below(tops: list[tuple[Folder, str]], plan: Plan) -> bool:
     names = [top.name for top, _ in tops]
     if look_like_pieces(names) or any(_with_class_folders(sub) for top, _ in tops for sub in top.filled):
         raise LayoutError(
-            f"{name_list(names)} in {plan.base} hold parts ({name_list(sorted(inner))}) of their own, as folds do; give "
-            f"one of these folders, such as {printable(names[0])!r}"
+            f"{name_list(names)} in {plan.base} hold parts ({name_list(sorted(inner))}) of their own, as folds do; "
+            f"give one of these folders, such as {printable(names[0])!r}"
         )
     plan.classes = [(sub, sub.name, top.name) for top, _ in tops for sub in top.filled]
     plan.parts = sorted(inner)
