@@ -56,6 +56,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "training.config": ["Result", "TrainConfig"],
         "training.evaluate": ["evaluate"],
         "training.fit": ["fit"],
+        "training.saved": ["save_student"],
     },
 )
 __all__ += ["__version__"]

@@ -10,6 +10,7 @@ import argparse
 import os
 import platform
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import timm
 import torch
 
 from .._system import VERSION
-from . import grid, predict, records, select, train
+from . import evaluate, grid, look, predict, records, select, train
 from .common import EXIT_CODES, FAILED, REFUSED, STOPPED, Formatter, Parser
 
 _OVERVIEW = """\
@@ -34,8 +35,10 @@ examples:
   dmws-lite records check my-record.json               check a record that somebody gave you
   dmws-lite select convnext_pocket -o student.safetensors
                                                        select a student from a teacher
+  dmws-lite look my_images                             say what is in a folder
   dmws-lite train my_images --out runs/mine            train on your own images
   dmws-lite predict runs/mine new_images --csv out.csv
+  dmws-lite evaluate runs/mine other_hospital          measure it on labelled images
   dmws-lite COMMAND --help                             all options of a command
 
 """
@@ -50,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     versions = f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}"
     parser.add_argument("--version", action="version", version=f"dmws-lite {VERSION} ({versions})")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
-    for module in (grid, records, select, train, predict):
+    for module in (grid, records, select, look, train, predict, evaluate):
         module.add_commands(commands)
     return parser
 
@@ -98,5 +101,11 @@ def _one_line(error: BaseException, given: argparse.Namespace | None) -> str:
     else:
         text = " ".join(str(error).split()) or type(error).__name__
     for name in getattr(given, "options", ()):
-        text = re.sub(rf"\b{name}=('?)([^\s',;:)]+)\1", rf"--{name.replace('_', '-')} \2", text)
+        text = re.sub(rf"\b{name}=(?:'([^']*)'|([^\s',;:)]*))", lambda found: _as_option(name, found), text)  # noqa: B023
     return text
+
+
+def _as_option(name: str, found: re.Match[str]) -> str:
+    """Return ``parts='pool'`` as ``--parts pool``, quoted where a shell needs it; ``labels=`` as ``--labels``."""
+    value = found[1] if found[1] is not None else found[2]
+    return f"--{name.replace('_', '-')}" + (f" {shlex.quote(value)}" if value else "")

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .._system import write_atomic
-from ..images.class_folders import image_files, printable
+from ..images.class_folders import image_files
 from ..images.dataset import count_words
 from ..images.decode import Decoded, read_all, read_file, readable_formats
+from ..images.entries import Entry
+from ..images.folder_names import printable
+from ..images.volumes import check_packages, expanded, read_window
 from ..training.device import pick_device
+from ..training.doubt import features_of, load_typical
 from ..training.evaluate import predict_probabilities
 from ..training.saved import Card, load, predictions_csv
 from .common import DONE, FAILED, NOT_A_DEVICE, add_command
@@ -33,8 +37,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         Classify images with a network trained by `dmws-lite train`.
 
         IMAGES are files and folders; folders are searched at every depth. Images are read as they were in training:
-        any format that Pillow reads, in grey or colour, with 8 or 16 bits. The output is a CSV with one row per image:
-        file, predicted class, and the probability of each class. Files that cannot be read are named on stderr.
+        any format that Pillow reads, DICOM and NIfTI. The output is a CSV with one row per image: file, predicted
+        class, the probability of each class, and doubt: above 1 for an image that looks unlike the training images.
+        Files that cannot be read are named on stderr.
         """,
         """
         dmws-lite predict runs/mine scan.png other.tif
@@ -55,16 +60,19 @@ def predict_command(given: argparse.Namespace) -> int:
     model.to(device)
     print(NOT_A_DEVICE, file=sys.stderr)
     paths, failed = _find(given.images)
+    check_packages(paths)
+    entries = expanded([Entry(path, "") for path in paths], card.slices, card.axis)
+    typical = load_typical(given.folder)
     names: list[str] = []
-    shares = torch.empty(0, len(card.classes))
-    for first in range(0, len(paths), _AT_ONCE):
-        readable, probabilities, unread = _predict(
-            model, card, paths[first : first + _AT_ONCE], progress=not given.quiet
-        )
+    shares, doubt = torch.empty(0, len(card.classes)), torch.empty(0)
+    for first in range(0, len(entries), _AT_ONCE):
+        readable, pixels, unread = _read(card, entries[first : first + _AT_ONCE], progress=not given.quiet)
         names += readable
-        shares = torch.cat([shares, probabilities])
         failed += unread
-    text = predictions_csv(names, card.classes, shares)
+        if readable:
+            shares = torch.cat([shares, predict_probabilities(model, pixels)])
+            doubt = torch.cat([doubt, typical.doubt(features_of(model, pixels))]) if typical else doubt
+    text = predictions_csv(names, card.classes, shares, doubt=doubt if typical else None)
     if given.csv:
         write_atomic(given.csv, text)
         predicted = Counter(card.classes[number] for number in shares.argmax(1).tolist()) if names else Counter()
@@ -72,6 +80,8 @@ def predict_command(given: argparse.Namespace) -> int:
         print(f"written: {given.csv}, {len(names):,} images" + (f" ({counts})" if counts else ""))
     else:
         sys.stdout.write(text)
+    if unlike := int((doubt > 1).sum()):
+        print(f"{unlike:,} of {len(names):,} images look unlike the training images (doubt above 1)", file=sys.stderr)
     for name, reason in failed:
         print(f"not read: {printable(name)}: {reason}", file=sys.stderr)
     return FAILED if failed else DONE
@@ -98,16 +108,16 @@ def _find(given: Sequence[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
     return list(found), failed
 
 
-def _predict(
-    model: nn.Module, card: Card, paths: Sequence[Path], progress: bool
-) -> tuple[list[str], Tensor, list[tuple[str, str]]]:
-    """Return the names and class probabilities of the images that can be read, and the others with the reason."""
+def _read(card: Card, entries: Sequence[Entry], progress: bool) -> tuple[list[str], Tensor, list[tuple[str, str]]]:
+    """Return the names and pixels of the images that can be read, and the others with the reason."""
     _, formats = readable_formats()
+    window = read_window(card.window)
 
     def job(index: int) -> Decoded:
-        return read_file(paths[index], card.size, card.colour, card.fit, formats)
+        entry = entries[index]
+        return read_file(entry.path, card.size, card.colour, card.fit, formats, entry.frame, card.axis, window)
 
-    pixels, _, failed = read_all(len(paths), job, card.size, card.colour, None, progress, "reading")
-    names = [printable(str(path)) for index, path in enumerate(paths) if index not in failed]
-    shares = predict_probabilities(model, pixels) if names else torch.empty(0, len(card.classes))
-    return names, shares, [(str(paths[index]), reason) for index, reason in sorted(failed.items())]
+    pixels, _, failed = read_all(len(entries), job, card.size, card.colour, None, progress, "reading")
+    called = [printable(str(entry.path)) + (f"#{entry.frame}" if entry.frame is not None else "") for entry in entries]
+    names = [name for index, name in enumerate(called) if index not in failed]
+    return names, pixels, [(called[index], reason) for index, reason in sorted(failed.items())]

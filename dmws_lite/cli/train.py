@@ -6,8 +6,8 @@ import argparse
 import hashlib
 import json
 import sys
-import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from .._system import write_atomic
@@ -18,17 +18,28 @@ from ..experiments.model_card import write_model_card
 from ..experiments.run import Run
 from ..experiments.statistics import proportion_interval
 from ..images.dataset import Images
-from ..images.decode import COLOURS, FITS
-from ..images.load import load_images
-from ..images.splits import patient_groups, split, split_by_patient
+from ..images.near_copies import near_groups, near_pairs
+from ..images.overview import conflict_lines, conflicts, patient_lines, without_conflicts
+from ..images.splits import (
+    Split,
+    check_pattern,
+    find_patients,
+    known_patients,
+    shared_patients,
+    split,
+    split_by_groups,
+    split_by_parts,
+)
 from ..selection.rules import RULES
 from ..teachers.load import load_teacher
 from ..teachers.pairs import PAIRS
-from ..training.config import TrainConfig
+from ..training.config import BALANCES, TrainConfig
 from ..training.device import pick_device
+from ..training.doubt import measure_typical, save_typical
 from ..training.evaluate import predict_probabilities
 from ..training.saved import WEIGHTS, describe, predictions_csv, save
 from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
+from .folder import FOLDER_OPTIONS, add_folder_options, look_at, read, settings_of, with_test_folder
 
 SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
 
@@ -53,10 +64,11 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         It starts from a part of a large one and learns from the labels alone; --method ours adds the paper's second
         student, which takes longer and brought no gain in our experiments.
 
-        FOLDER holds one folder per class, FOLDER/<class>/...; PNG, JPEG, TIFF and other formats that Pillow reads may
-        be mixed, in grey or colour, with 8 or 16 bits. A fifth of the images is kept for testing; identical files stay
-        on one side of the split. Images of one patient look alike: if the paths contain the patient, describe where
-        with --patient, and each patient stays on one side. Files that cannot be read are named and left out.
+        FOLDER holds one folder per class, FOLDER/<class>/..., or images whose labels are in a table (--labels); PNG,
+        JPEG, TIFF, DICOM and other formats may be mixed, in grey or colour, with 8 or 16 bits. First it is said how
+        FOLDER is read; `dmws-lite look` says more. A fifth of the images is kept for testing; identical files stay on
+        one side of the split. Images of one patient look alike: if the paths contain the patient, describe where with
+        --patient, and each patient stays on one side. Files that cannot be read are named and left out.
 
         RUNFOLDER gets {WEIGHTS} and model.json (for `dmws-lite predict`), {SETTINGS}, {RECORD} (settings and results),
         {TESTED} (the prediction for each test image, with your file names), and {MODEL_CARD} (a page
@@ -69,6 +81,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         dmws-lite train my_images --out runs/dual --method ours
         dmws-lite train my_images --out runs/five --fraction 0.05 --seed 1
         dmws-lite train my_images --out runs/patients --patient "p[0-9]+"
+        dmws-lite train here --out runs/elsewhere --test-folder other_hospital
         """,
     )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="one folder per class, with images")
@@ -77,11 +90,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     data = parser.add_argument_group("the images")
     data.add_argument("--size", type=int, help="image side in pixels (default: the teacher's)")
-    data.add_argument("--colour", choices=COLOURS, default="grey", help="grey (default; the book says why) or rgb")
-    data.add_argument("--fit", choices=FITS, default="stretch", help="how images become square (default: stretch)")
-    data.add_argument(
-        "--parts", help="if train and test folders stand above the classes: pool, or the name of one of them"
-    )
+    add_folder_options(data)
+    data.add_argument("--test-folder", metavar="FOLDER", type=Path, help="test on these images, train on all of FOLDER")
     data.add_argument("--fraction", type=float, default=1.0, help="share of the training images used (default: 1)")
     data.add_argument("--test-share", type=float, default=0.2, help="share kept for testing (default: 0.2)")
     data.add_argument(
@@ -91,7 +101,21 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         help="grouped (default) keeps identical files on one side; random is the paper's split",
     )
     data.add_argument(
-        "--patient", metavar="PATTERN", help="regular expression that finds the patient in a path below FOLDER"
+        "--patient",
+        metavar="PATTERN",
+        help="regular expression that finds the patient in a path below the class folder; with a (group), its text",
+    )
+    data.add_argument(
+        "--near-copies",
+        choices=("ignore", "together"),
+        default="ignore",
+        help="together keeps images that are nearly equal on one side of the split (default: ignore)",
+    )
+    data.add_argument(
+        "--conflicts",
+        choices=("keep", "drop"),
+        default="keep",
+        help="what to do with one picture under two labels (default: keep, and name it)",
     )
     how = parser.add_argument_group("the method")
     how.add_argument(
@@ -121,9 +145,26 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     length.add_argument(
         "--learning-rate", type=float, default=usual.learning_rate, help="peak learning rate (default: %(default)s)"
     )
+    length.add_argument(
+        "--balance",
+        choices=BALANCES,
+        default="none",
+        help="sampling draws every class equally often (default: none)",
+    )
     length.add_argument("--device", default="auto", help="auto (default), cpu, cuda or mps")
     length.add_argument("--quiet", action="store_true", help="no progress bars")
-    options = ("size", "colour", "fit", "parts", "fraction", "test_share", "split_rule", "patient", "rule", "pair")
+    options = (
+        *FOLDER_OPTIONS,
+        "size",
+        "colour",
+        "fit",
+        "fraction",
+        "test_share",
+        "split_rule",
+        "patient",
+        "rule",
+        "pair",
+    )
     more = ("method", "strategy", "alpha", "beta", "tau", "seed", "steps", "epochs", "batch_size", "learning_rate")
     parser.set_defaults(options=(*options, *more, "device"))
 
@@ -132,39 +173,21 @@ def train_command(given: argparse.Namespace) -> int:
     """Carry out ``dmws-lite train``."""
     _check_places(given.folder, given.out)
     pick_device(given.device)
+    _check_options(given)
     teacher = load_teacher("auto") if given.pair == "auto" else None
     run = _run(given, teacher.pair if teacher else given.pair)
-    reading = {"colour": given.colour, "fit": given.fit, "parts": given.parts, "test_share": given.test_share}
-    if given.patient is not None and given.split_rule == "random":
-        raise ValueError("--split-rule random would split patients, which --patient prevents; use one of the two")
-    settings = {**run.settings(), **reading, "device": given.device, "patient": given.patient}
+    settings = {**run.settings(), **settings_of(given), **_split_settings(given), "device": given.device}
     _check_same(given.out, settings)
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="skipped ")  # each file is named below
-        images = load_images("folder", given.folder, size=run.size, progress=not given.quiet, **_without(reading))
-    print(images.describe(), flush=True)
-    for name, reason in images.skipped:
-        print(f"not read: {name}: {reason}", file=sys.stderr)
-    groups = None if given.patient is None else patient_groups(images, given.patient)
+    images = _read(given, run.size)
+    groups = known_patients(images, given.patient)
     settings["images"] = _digest(images, groups)
     _check_same(given.out, settings)
     if (given.out / RECORD).is_file():
         print(f"\n{given.out} holds this run, and it has finished. Its result:")
         _print_result(json.loads((given.out / RECORD).read_text(encoding="utf-8")))
         return DONE
-
-    if groups is None:
-        data = split(images, run.fraction, run.seed, run.split_rule, given.test_share)
-    else:
-        data = split_by_patient(images, given.patient, run.fraction, run.seed, given.test_share)
-    print("\n" + data.describe(), flush=True)
-    if groups is None:
-        print(
-            "patients: not known; images of one patient on both sides flatter the result (see --patient)\n", flush=True
-        )
-    else:
-        print("patients: each on one side, as their paths say\n", flush=True)
+    data, facts = _split(images, groups, given, run)
 
     def begin() -> None:
         if (given.out / CHECKPOINT).is_file():
@@ -181,13 +204,14 @@ def train_command(given: argparse.Namespace) -> int:
             device=given.device,
             checkpoint=given.out / CHECKPOINT,
             on_start=begin,
+            balance=given.balance,
         )
     except KeyboardInterrupt:
         print(
             f"stopped: finished epochs are kept in {given.out}; run the same command again to resume", file=sys.stderr
         )
         return STOPPED
-    record = _finish(given.out, run, settings, trained, groups)
+    record = _finish(given.out, run, {**settings, **facts}, trained, groups)
     _print_result(record)
     print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
     print(NOT_A_DEVICE, file=sys.stderr)
@@ -209,8 +233,93 @@ def _run(given: argparse.Namespace, pair: str) -> Run:
     )
 
 
-def _without(reading: dict) -> dict:
-    return {name: value for name, value in reading.items() if name != "test_share"}
+def _check_options(given: argparse.Namespace) -> None:
+    """Refuse options that contradict one another, before anything is read."""
+    if given.patient is not None:
+        check_pattern(given.patient)
+        if given.split_rule == "random":
+            raise ValueError("--split-rule random would split patients, which --patient prevents; use one of the two")
+    if given.near_copies == "together" and given.split_rule == "random":
+        raise ValueError("--split-rule random would split near-copies, which --near-copies together prevents")
+    if given.test_folder is not None and given.parts == "official":
+        raise ValueError("--test-folder and --parts official both name the test images; use one of the two")
+
+
+def _split_settings(given: argparse.Namespace) -> dict:
+    """Return what else decides the split, for the record; what is at its default is left out."""
+    settings: dict[str, object] = {"test_share": given.test_share, "patient": given.patient}
+    if given.test_folder is not None:
+        settings["test_folder"] = given.test_folder.resolve().name
+    defaults = {"near_copies": "ignore", "conflicts": "keep", "balance": "none"}
+    return settings | {n: getattr(given, n) for n, value in defaults.items() if getattr(given, n) != value}
+
+
+def _read(given: argparse.Namespace, size: int) -> Images:
+    """Look at the folder, say how it is read, and read it."""
+    layout = look_at(given.folder, given)
+    if given.patient is not None:  # a pattern that fits nothing is refused before minutes are spent on reading
+        places = [entry.path.relative_to(layout.base).as_posix() for entry in layout.entries]
+        find_patients(places, [entry.label for entry in layout.entries], given.patient)
+    images = read(layout, given, size)
+    if given.test_folder is not None:
+        images = with_test_folder(images, given.test_folder, given, size)
+    lines = images.describe().split("\n")
+    print("\n".join(line for line in lines if line.removeprefix("note: ") not in layout.lines), flush=True)
+    return without_conflicts(images) if given.conflicts == "drop" else images
+
+
+def _split(images: Images, groups: Sequence[str] | None, given: argparse.Namespace, run: Run) -> tuple[Split, dict]:
+    """Split as was asked, say so, and return what the record says of it."""
+    official = given.test_folder is not None or given.parts == "official"
+    together, facts = groups, {"data": _data_facts(images)}
+    if given.near_copies == "together":
+        pairs = near_pairs(images.pixels)
+        together = near_groups(images, groups or images.digests, pairs)
+        print(f"near-copies: {len(pairs):,} pairs are kept on one side")
+    if official:
+        data = split_by_parts(images, run.fraction, run.seed)
+        where = f"the folder {given.test_folder.name}" if given.test_folder else "the official test part"
+        facts["grouped_by"] = f"tested on {where}, which the data come with"
+    elif together is not None:
+        data = split_by_groups(images, together, run.fraction, run.seed, given.test_share, patients=groups is not None)
+        what = "patients" if groups is not None else "near-copies"
+        how = "their paths say" if given.patient is not None else "folders, table or headers say"
+        facts["grouped_by"] = f"{what} on one side" + (f", as {how}" if groups is not None else "")
+    else:
+        data = split(images, run.fraction, run.seed, run.split_rule, given.test_share)
+    print("\n" + data.describe(), flush=True)
+    for line in _patients(images, data, groups, given, official):
+        print(line, file=sys.stderr if line.startswith("warning") else sys.stdout, flush=True)
+    for line in conflict_lines(images):
+        print(f"warning: {line}; see --conflicts", file=sys.stderr)
+    if given.near_copies == "together":
+        facts["near_copies_together"] = len(pairs)
+    print(flush=True)
+    return data, facts
+
+
+def _patients(
+    images: Images, data: Split, groups: Sequence[str] | None, given: argparse.Namespace, official: bool
+) -> list[str]:
+    """Say how many patients there are and where they went."""
+    if groups is None:
+        return ["patients: not known; images of one patient on both sides flatter the result (see --patient)"]
+    sides = [len({groups[i] for i in index.tolist()}) for index in (data.train_index, data.test_index)]
+    lines = patient_lines(images, groups)
+    lines.append(f"patients: {sides[0]:,} in training, {sides[1]:,} in the test")
+    if shared := shared_patients(data, groups):
+        lines.append(f"warning: {shared:,} test images are of patients that are in the training part too")
+    elif not official:
+        lines.append("patients: each on one side, as " + ("their paths say" if given.patient else "the data say"))
+    return lines
+
+
+def _data_facts(images: Images) -> dict:
+    """Return what the record says of the data: names and counts, never where they lie."""
+    facts = {"name": images.name.removeprefix("folder:"), "images": len(images), "counts": images.counts()}
+    if under_two := conflicts(images):
+        facts["two_labels"] = [list(files) for files in under_two]
+    return facts
 
 
 # -- the run folder ---------------------------------------------------------------------------------------------------
@@ -270,12 +379,14 @@ def _finish(out: Path, run: Run, settings: dict, trained: Outcome, groups: Seque
     data, main = trained.data, trained.main
     classes = data.train.classes
     whole = METHODS[run.method].start == "teacher"
-    save(out, main, describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"]))
+    card = describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"])
+    save(out, main, replace(card, **{n: settings[n] for n in ("slices", "axis", "window") if n in settings}))
+    save_typical(out, measure_typical(main, data.train.pixels, data.train.labels, data.test.pixels))
     shares = predict_probabilities(main, data.test.pixels)
     write_atomic(out / TESTED, predictions_csv(data.test.files, classes, shares, data.test.labels))
     if groups is not None:
         in_test = len({groups[i] for i in data.test_index.tolist()})
-        settings = {**settings, "grouped_by": "patients on one side, as their paths say", "test_groups": in_test}
+        settings = {**settings, "test_groups": in_test}
     record = {**settings, **trained.record}
     write_model_card(out / MODEL_CARD, record, data)
     write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
@@ -291,7 +402,23 @@ def _print_result(record: dict) -> None:
         f"\naccuracy {metrics['accuracy']:.3f}: {right} of {n} test images right, 95% interval {low:.3f} to {high:.3f}"
     )
     print(f"macro F1 {metrics['macro_f1']:.3f}, AUROC {metrics['auroc']:.3f}; {duration(record['seconds'])}")
+    for line in class_lines(record["classes"], metrics["confusion"]):
+        print(line)
     print("\n" + _confusion(record["classes"], metrics["confusion"]))
+
+
+def class_lines(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[str]:
+    """Return the always-majority answer's accuracy, and the recall of the rarest class in the test."""
+    sums = [sum(row) for row in matrix]
+    seen = [k for k in range(len(sums)) if sums[k]]
+    most, rarest = max(seen, key=sums.__getitem__), min(seen, key=sums.__getitem__)
+    lines = [f"always answering {classes[most]}: {sums[most] / sum(sums):.3f}"]
+    if sums[rarest] < sums[most]:
+        lines.append(
+            f"rarest class {classes[rarest]}: {matrix[rarest][rarest]} of {sums[rarest]} found, recall "
+            f"{matrix[rarest][rarest] / sums[rarest]:.3f}"
+        )
+    return lines
 
 
 def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:

@@ -156,6 +156,7 @@ def carry_out(
     checkpoint: str | Path | None = None,
     on_start: Callable[[], object] | None = None,
     on_epoch: Callable[[dict], bool | None] | None = None,
+    balance: str = "none",
 ) -> Outcome:
     """Carry out one run and keep the trained networks.
 
@@ -170,6 +171,7 @@ def carry_out(
         checkpoint: file to resume from and to write to after every epoch.
         on_start: called when everything is loaded, selected and checked, before the first step.
         on_epoch: see :func:`dmws_lite.training.fit.fit`.
+        balance: see :class:`dmws_lite.training.config.TrainConfig`.
 
     Raises:
         ValueError: see :func:`dmws_lite.training.fit.fit`.
@@ -184,7 +186,7 @@ def carry_out(
     run, tuning = _tuned(run, shelf, device)
     main, auxiliary = shelf.students(run)
     strategy = shelf.strategy(run, device)
-    config = replace(run.config(len(data.train), progress), device=device, checkpoint=checkpoint)
+    config = replace(run.config(len(data.train), progress), device=device, checkpoint=checkpoint, balance=balance)
     if on_start is not None:
         on_start()
     result = fit(main, auxiliary, data, config, on_epoch, strategy)

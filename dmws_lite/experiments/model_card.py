@@ -130,9 +130,10 @@ def _what(record: Mapping) -> list[str]:
     pair = PAIRS.get(record["pair"])
     whole = record["method"] == "teacher"
     size = (pair.teacher_parameters if whole else pair.student_parameters) if pair else None
+    name = record.get("data", {}).get("name") or record["dataset"]
     network = (pair.teacher if whole else pair.student) if pair else NOT_RECORDED
     lines = [
-        f"# Model card: {_plain(record['dataset'])}, {len(record['classes'])} classes",
+        f"# Model card: {_plain(name)}, {len(record['classes'])} classes",
         "",
         "**Teaching material, not a medical device. Do not use it for decisions about patients.** Everything above the "
         "last section was filled in from the run record; the last section is a person's.",
@@ -163,6 +164,7 @@ def _data(record: Mapping, matrix: Sequence[Sequence[int]], data: Split | None) 
         f"- **Images:** {split['train']:,} for training ({record['fraction']:.0%} of the training part asked for), "
         f"{split['test']:,} for the test; {record['size']} × {record['size']} pixels, "
         f"colour: {record.get('colour', NOT_RECORDED)}",
+        *_folder(record),
         f"- **Split:** {how}; seed {record['seed']}, digest `{split['digest'][:16]}`",
         "",
     ]
@@ -177,6 +179,22 @@ def _data(record: Mapping, matrix: Sequence[Sequence[int]], data: Split | None) 
         for k, (name, row) in enumerate(zip(record["classes"], matrix))
     ]
     return lines + markdown_table(("Class", "Training", "Test", "Right", "Recall, 95% interval"), rows, right=(1, 2, 3))
+
+
+def _folder(record: Mapping) -> list[str]:
+    """Name the data by folder, counts and digest; where they lie is nobody else's business."""
+    facts = record.get("data")
+    if not facts:
+        return []
+    counts = ", ".join(f"{count:,} {_plain(name)}" for name, count in facts["counts"].items())
+    digest = f", digest `{record['images'][:16]}`" if isinstance(record.get("images"), str) else ""
+    lines = [f"- **Folder:** {_plain(facts['name'])}, {facts['images']:,} images ({counts}){digest}"]
+    if two := facts.get("two_labels"):
+        some = "; ".join(" = ".join(map(_plain, files)) for files in two[:3]) + (" ..." if len(two) > 3 else "")
+        lines.append(f"- **Under two labels:** {len(two):,} pictures: {some}")
+    if record.get("balance", "none") != "none":
+        lines.append("- **Balance:** in training, every class was drawn equally often")
+    return lines
 
 
 def _training(record: Mapping) -> list[str]:
@@ -273,7 +291,9 @@ def _copies(record: Mapping) -> str:
         if record.get("grouped_by")
         else "patients are not known to the program"
     )
-    return f"{copies}; near-copies are not counted, {near}."
+    pairs = record.get("near_copies_together")
+    apart = "near-copies are not counted" if pairs is None else f"{pairs:,} pairs of near-copies are on one side"
+    return f"{copies}; {apart}, {near}."
 
 
 def _modes(data: Split) -> str:

@@ -1,81 +1,19 @@
-"""Find the images of a data set: class folders, the Kaggle layouts, and the files to ignore."""
+"""Find the class folders of a data set from Kaggle, and the parts of any set."""
 
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from .folder_names import is_system, printable
+from .helper_pictures import set_aside
 from .sets import DataSet
-
-_PART_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
-
-_MASK_FOLDERS = frozenset({"mask", "masks"})
-
-_SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
-
-_SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin"})
-
-_MASK_STEM = re.compile(r"^(?P<stem>.+?)[_-]masks?(?:[_-]?\d+)?$", re.IGNORECASE)
+from .survey import survey
 
 _DEPTH = 4  # how many levels below root a Kaggle set is searched for
-
-
-def plain_tree(base: Path, parts: str | Sequence[str] | None) -> tuple[dict[str, list[Path]], list[str]]:
-    """Find the class folders of a tree, with or without a train/test level above the classes.
-
-    Args:
-        base: folder that holds one folder per class, or one folder per part with the classes below.
-        parts: which parts to read; ``None`` where there is no such level, ``"pool"`` for all of them.
-
-    Returns:
-        Class -> folders, and notes on what was read.
-
-    Raises:
-        ValueError: no folder, fewer than two classes, or ``parts`` does not match the tree.
-    """
-    top = _folders(base)
-    if not top:
-        raise ValueError(
-            f"{base} contains no folders; put the images in one folder per class, as in root/<class>/a.png"
-        )
-    names = {folder.name.lower() for folder in top}
-    if names <= _MASK_FOLDERS | {"image", "images"} and names & _MASK_FOLDERS:
-        raise ValueError(
-            f"{base} holds the images and masks of a single class; pass the folder above, with one folder per class"
-        )
-    if names <= _PART_NAMES and any(_folders(folder) for folder in top):
-        part_names = [folder.name for folder in top]
-        if parts is None:
-            raise ValueError(
-                f"{base} has the parts {', '.join(part_names)} above its classes; pass parts='pool' to read them as "
-                f"one set (split() then makes a new split), or parts={part_names[0]!r} to read only that one"
-            )
-        wanted = wanted_parts(part_names, parts, str(base))
-        notes = [f"parts read as one set: {', '.join(wanted)}"]
-        tree = _class_folders([folder for folder in top if folder.name in wanted])
-    else:
-        refuse_parts(f"folder {base}", parts)
-        tree, notes = _class_folders([base]), []
-    if len(tree) < 2:
-        only = next(iter(tree), "none")
-        inside = top[0] if len(top) == 1 and len(_folders(top[0])) >= 2 else None
-        hint = f"did you mean root={str(inside)!r}?" if inside else "add a folder for each class"
-        raise ValueError(f"{base} has {len(tree)} class ({only}), but classification needs at least 2; {hint}")
-    return tree, notes
-
-
-def _class_folders(parents: Iterable[Path]) -> dict[str, list[Path]]:
-    tree: dict[str, list[Path]] = {}
-    for parent in parents:
-        for folder in _folders(parent):
-            # One spelling for accented names: macOS may store "é" as two code points, others as one.
-            tree.setdefault(unicodedata.normalize("NFC", folder.name), []).append(folder)
-    return tree
 
 
 def kaggle_tree(
@@ -221,61 +159,23 @@ def _folders(parent: Path) -> list[Path]:
     """Return the folders in ``parent`` that may hold images, sorted by name."""
     with os.scandir(parent) as entries:
         names = [entry.name for entry in entries if entry.is_dir()]
-    return [parent / name for name in sorted(names) if not _is_system(name)]
+    return [parent / name for name in sorted(names) if not is_system(name)]
 
 
-def _is_system(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _SYSTEM_FILES or name.lower() in _SYSTEM_FOLDERS
-
-
-def image_files(
-    folder: Path, suffixes: frozenset[str], ignored: Counter[str], above: tuple[str, ...] = ()
-) -> list[Path]:
-    """Return all image files below ``folder``, masks excluded.
+def image_files(folder: Path, suffixes: frozenset[str], ignored: Counter[str]) -> list[Path]:
+    """Return all image files below ``folder``, masks and other helper pictures excluded.
 
     Args:
         folder: where to look, at any depth.
         suffixes: lower-case suffixes of images, each with its dot.
         ignored: counter that the ignored files are added to, by kind.
-        above: resolved folders above this one, to stop at symbolic links that lead back up.
     """
-    real = os.path.realpath(folder)
-    if real in above:  # a symbolic link that leads back up
-        return []
-    with os.scandir(folder) as entries:
-        listed = sorted((entry.name, entry.is_dir()) for entry in entries)
-    stems = {os.path.splitext(name)[0] for name, is_folder in listed if not is_folder}
-    paths: list[Path] = []
-    for name, is_folder in listed:
-        if is_folder:
-            if _is_system(name):
-                continue
-            inside: Counter[str] = Counter()
-            below = image_files(folder / name, suffixes, inside, (*above, real))
-            if name.lower() in _MASK_FOLDERS:
-                ignored["masks"] += len(below) + inside["masks"]
-            else:
-                paths += below
-                ignored.update(inside)
-            continue
-        stem, suffix = os.path.splitext(name)
-        mask = _MASK_STEM.match(stem)
-        if _is_system(name):
-            ignored["hidden or system files"] += 1
-        elif suffix.lower() not in suffixes:
-            ignored[printable(suffix.lower()) or "files without a suffix"] += 1
-        elif mask and mask["stem"] in stems:  # its image must exist: "with_mask_1.jpg" may show a person with a mask
-            ignored["masks"] += 1
-        else:
-            paths.append(folder / name)
-    return paths
+    tree = survey(folder, suffixes)
+    set_aside(tree)
+    ignored.update(tree.all_others())
+    return list(tree.files())
 
 
 def relative_name(path: Path, base: Path) -> str:
     """Return the path below ``base`` with forward slashes, printable."""
     return printable(path.relative_to(base).as_posix())
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with undecodable bytes replaced: file names on disk need not be valid Unicode."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

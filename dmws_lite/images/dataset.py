@@ -28,6 +28,10 @@ class Images:
         skipped: ``(file, reason)`` of each image file that could not be read.
         modes: Pillow's colour mode of each file before conversion (``"L"``, ``"RGB"``, ``"I;16"`` ...).
         notes: remarks on what was read, shown by :meth:`describe`.
+        parts: name of the part of each image, such as ``"train"``; ``""`` where there is no such level.
+        patients: name of the patient of each image where its place or header says so, else ``""``. Kept in memory for
+            the split; it is written nowhere.
+        sizes: width and height of each file in pixels, ``()`` where they are not known.
 
     Raises:
         ValueError: a tensor has the wrong type or shape, a label is out of range, or the lengths differ.
@@ -50,6 +54,9 @@ class Images:
     skipped: tuple[tuple[str, str], ...] = ()
     modes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    patients: tuple[str, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.pixels.shape)
@@ -76,7 +83,10 @@ class Images:
             object.__setattr__(self, "files", ("",) * n)
         if not self.modes:
             object.__setattr__(self, "modes", ("L" if len(shape) == 3 else "RGB",) * n)
-        for column in ("digests", "files", "modes"):
+        for column in ("parts", "patients"):
+            if not getattr(self, column):
+                object.__setattr__(self, column, ("",) * n)
+        for column in ("digests", "files", "modes", "parts", "patients"):
             if len(getattr(self, column)) != n:
                 raise ValueError(
                     f"{column} has {len(getattr(self, column))} entries for {n} images; give one per image"
@@ -105,6 +115,9 @@ class Images:
             digests=tuple(self.digests[i] for i in chosen),
             files=tuple(self.files[i] for i in chosen),
             modes=tuple(self.modes[i] for i in chosen),
+            parts=tuple(self.parts[i] for i in chosen),
+            patients=tuple(self.patients[i] for i in chosen),
+            sizes=tuple(self.sizes[i] for i in chosen) if self.sizes else (),
         )
 
     def counts(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,9 @@ from tqdm.auto import tqdm
 
 from .._system import available_processors
 from .dataset import half_up
+from .deep import NotRead, deep_samples, tiff_samples
+from .dicom import is_dicom, read_dicom
+from .nifti import is_nifti, read_nifti
 
 COLOURS = ("grey", "rgb")
 
@@ -47,6 +50,10 @@ _DAMAGE = (
 
 _ORIENTATION = 0x0112  # EXIF tag
 
+_BITS, _SAMPLES, _FORMAT = 258, 277, 339  # TIFF tags
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 _PHOTOMETRIC = 262  # TIFF tag; 0 = white is zero
 
 
@@ -69,6 +76,9 @@ class Decoded:
         mode: Pillow's colour mode before conversion.
         deep: the file has more than 8 bits per sample.
         frames: the file has more than one frame; the first one was read.
+        patient: what stands for the patient in the file's header, ``""`` where it says nothing.
+        side: width and height of the file in pixels.
+        slices: number of slices or frames in a DICOM or NIfTI file.
     """
 
     array: np.ndarray = field(repr=False)
@@ -76,13 +86,25 @@ class Decoded:
     mode: str
     deep: bool = False
     frames: bool = False
+    patient: str = ""
+    side: tuple[int, int] = (0, 0)
+    slices: int = 1
 
 
 class _Unreadable(Exception):
     """A file cannot be read; the message says why."""
 
 
-def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[str]) -> Decoded:
+def read_file(
+    path: Path,
+    size: int,
+    colour: str,
+    fit: str,
+    formats: Sequence[str],
+    frame: int | None = None,
+    axis: str = "axial",
+    window: tuple[float, float] | None = None,
+) -> Decoded:
     """Read and decode one file; see :func:`dmws_lite.images.load.load_images` for the steps.
 
     Args:
@@ -91,6 +113,9 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         colour: ``"grey"`` or ``"rgb"``.
         fit: ``"stretch"``, ``"pad"`` or ``"crop"``.
         formats: Pillow's names of the formats to try, in order.
+        frame: of DICOM and NIfTI, the number of the slice; ``None`` for the middle one.
+        axis: of NIfTI: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        window: of DICOM and NIfTI, centre and width; ``None`` for the file's own.
 
     Raises:
         _Unreadable: the file cannot be read; :func:`read_all` collects these.
@@ -101,9 +126,16 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         raise _Unreadable(error.strerror or str(error)) from error
     if not content:
         raise _Unreadable("empty file")
+    if is_nifti(path.name) or is_dicom(content, path.name):
+        return _medical(path, content, size, colour, fit, frame, axis, window)
     try:
         with Image.open(io.BytesIO(content), formats=formats) as picture:
-            mode = picture.mode
+            mode, side = picture.mode, picture.size
+            samples = tiff_samples(content) if _needs_tifffile(picture) else deep_samples(content)
+            if samples is not None:
+                array = finish_samples(samples, size, colour, fit)
+                kind = f"{mode} of {8 * samples.dtype.itemsize} bits"
+                return Decoded(array, hashlib.sha256(content).hexdigest(), kind, True, side=side)
             if picture.format in ("JPEG", "MPO"):
                 # "L" skips the colour planes; the scaled size stays at least three times the target (see load_images).
                 picture.draft("L" if colour == "grey" else None, (3 * size, 3 * size))
@@ -112,6 +144,8 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
             frames = picture.format not in ("JPEG", "MPO") and bool(getattr(picture, "is_animated", False))
             array = finish_picture(picture, size, colour, fit)
     except Image.UnidentifiedImageError as error:
+        if content.startswith(_TIFF):
+            return _tiff_only(content, size, colour, fit)
         raise _Unreadable("not in an image format that Pillow recognises") from error
     except Image.DecompressionBombError as error:
         raise _Unreadable(
@@ -119,7 +153,78 @@ def read_file(path: Path, size: int, colour: str, fit: str, formats: Sequence[st
         ) from error
     except _DAMAGE as error:
         raise _Unreadable(str(error) or type(error).__name__) from error
-    return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames)
+    return Decoded(array, hashlib.sha256(content).hexdigest(), mode, deep, frames, side=side)
+
+
+def _medical(
+    path: Path,
+    content: bytes,
+    size: int,
+    colour: str,
+    fit: str,
+    frame: int | None,
+    axis: str,
+    window: tuple[float, float] | None,
+) -> Decoded:
+    """Read one slice of a DICOM or NIfTI file."""
+    try:
+        if is_nifti(path.name):
+            found = read_nifti(path, frame, axis, window)
+        else:
+            found = read_dicom(content, frame, window)
+    except NotRead as error:
+        raise _Unreadable(str(error)) from error
+    samples = found.samples
+    if samples.dtype != np.uint8:
+        samples = np.floor(samples * 255 + 0.5).astype(np.uint8)
+    digest = hashlib.sha256(content + (f"slice {frame}".encode() if frame is not None else b"")).hexdigest()
+    array = finish_picture(Image.fromarray(np.ascontiguousarray(samples)), size, colour, fit)
+    side = samples.shape[1], samples.shape[0]
+    return Decoded(array, digest, found.kind, patient=found.patient, side=side, slices=found.frames)
+
+
+def _needs_tifffile(picture: Image.Image) -> bool:
+    """Whether Pillow reads a TIFF wrong: several samples of more than 8 bits, or unsigned ones of 32."""
+    if picture.format != "TIFF":
+        return False
+    tags = picture.tag_v2
+    bits = max(tags.get(_BITS, (1,)) or (1,))
+    unsigned = 1 in (tags.get(_FORMAT) or (1,))
+    return bits > 8 and (tags.get(_SAMPLES, 1) > 1 or (bits >= 32 and unsigned))
+
+
+def _tiff_only(content: bytes, size: int, colour: str, fit: str) -> Decoded:
+    """Read a TIFF that Pillow does not know."""
+    try:
+        samples = tiff_samples(content)
+    except NotRead as error:
+        raise _Unreadable(str(error)) from error
+    side = samples.shape[1], samples.shape[0]
+    kind = f"TIFF of {8 * samples.dtype.itemsize} bits"
+    array = finish_samples(samples, size, colour, fit)
+    return Decoded(array, hashlib.sha256(content).hexdigest(), kind, samples.dtype.itemsize > 1, side=side)
+
+
+def finish_samples(samples: np.ndarray, size: int, colour: str, fit: str) -> np.ndarray:
+    """Convert samples of any depth to ``uint8`` of shape ``(size, size)`` or ``(3, size, size)``.
+
+    Args:
+        samples: ``(H, W)``, or ``(H, W, 2)`` or ``(H, W, 4)`` with alpha last, or ``(H, W, 3)``. Grey or all colours
+            together are scaled so that the minimum becomes 0 and the maximum 255; alpha is composited on black.
+        size: side of the square result in pixels.
+        colour: ``"grey"`` or ``"rgb"``.
+        fit: ``"stretch"``, ``"pad"`` or ``"crop"``.
+    """
+    if samples.ndim == 3 and samples.shape[2] in (2, 4):
+        top = np.iinfo(samples.dtype).max if samples.dtype.kind in "ui" else 1.0
+        alpha = np.clip(samples[..., -1:].astype(np.float64) / top, 0, 1)
+        values = samples[..., :-1].astype(np.float64)
+        hidden = np.broadcast_to(alpha == 0, values.shape)
+        values = np.floor(_stretch(np.where(hidden, np.nan, values)) * alpha + 0.5).astype(np.uint8)
+    else:
+        values = _stretch(samples) if samples.dtype != np.uint8 else samples
+    picture = Image.fromarray(np.ascontiguousarray(values[..., 0] if values.shape[2:] == (1,) else values))
+    return finish_picture(picture, size, colour, fit)
 
 
 def finish_picture(picture: Image.Image, size: int, colour: str, fit: str) -> np.ndarray:
@@ -221,7 +326,7 @@ def read_all(
         except _Unreadable as error:
             return index, " ".join(str(error).split())
         rows[index] = read.array
-        return index, Decoded(rows[:0], read.digest, read.mode, read.deep, read.frames)
+        return index, replace(read, array=rows[:0])
 
     # Warning filters belong to the process, so they are set outside the threads. Pillow warns about every odd file
     # (size, metadata), which would bury the one warning that lists the unreadable files.

@@ -16,6 +16,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,16 +26,19 @@ from .class_folders import (
     how_to_get,
     image_files,
     kaggle_tree,
-    plain_tree,
-    printable,
     refuse_parts,
     relative_name,
 )
 from .dataset import Images, check_seed, count_words, draw_per_class, is_integer, name_some, pixel_digests
 from .decode import COLOURS, FITS, Decoded, read_all, read_file, readable_formats
+from .entries import Entry, Layout
+from .folder_names import printable
+from .label_table import LabelTable, read_labelled
+from .layout import read_layout
 from .medmnist import load_medmnist
 from .phantoms import make_phantoms
 from .sets import SETS, DataSet, ReadOptions
+from .volumes import check_packages, check_volume_options, expanded, read_window
 
 
 def load_images(
@@ -50,6 +54,13 @@ def load_images(
     limit: int | None = None,
     workers: int | None = None,
     progress: bool = True,
+    level: int | None = None,
+    classes: Sequence[str] | str | None = None,
+    exclude: Sequence[str] | str = (),
+    labels: LabelTable | str | os.PathLike[str] | None = None,
+    slices: str = "middle",
+    axis: str = "axial",
+    window: str = "",
 ) -> Images:
     """Read or generate a labelled set of images as one ``uint8`` tensor.
 
@@ -97,6 +108,16 @@ def load_images(
         limit: read at most this many images of each class, drawn at random with ``seed``. ``None`` reads all.
         workers: number of decoding threads, at least 1. ``None``: one per usable core, at most 8.
         progress: show a progress bar.
+        level: for ``"folder"``, how many folders down the classes are, 1 for directly in ``root``; ``None`` to find
+            out, see :func:`dmws_lite.images.layout.read_layout`.
+        classes: for ``"folder"``, names of the folders that are classes, as a list or ``"a,b"``; ``None`` to find out.
+        exclude: for ``"folder"``, patterns of files and folders to leave out, such as ``"*_old*"``.
+        labels: for ``"folder"``, a table (CSV, TSV, Excel) with the label of each image, in place of class folders; or
+            a :class:`dmws_lite.images.label_table.LabelTable`, which names its columns.
+        slices: for DICOM files of several frames and for NIfTI volumes: ``"middle"``, ``"all"``, or a range such as
+            ``"10:60:5"``. Slices of one file stay on one side of a split by patients.
+        axis: for NIfTI volumes: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        window: for DICOM and NIfTI: ``"centre,width"``; ``""`` for the header's window, or else percentiles.
 
     Raises:
         ValueError: an argument is out of range, there are fewer than two classes, or a class has no readable image.
@@ -114,15 +135,19 @@ def load_images(
         >>> images.counts()
         {'glioma-like': 10, 'meningioma-like': 10, 'notumor': 10, 'pituitary-like': 10}
     """
-    options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress)
+    options = ReadOptions(size, colour, fit, parts, n, seed, limit, workers, progress, slices, axis, window)
     _check_options(options)
+    choices = Choices(parts, level, _listed_names(classes), _listed_names(exclude) or (), labels)
+    if source != "folder" and choices != Choices(parts):
+        raise ValueError(f"level, classes, exclude and labels are for source 'folder', not {source!r}; leave them out")
     if source.startswith("medmnist:"):
         return load_medmnist(source, root, options)
     if source == "folder":
         if root is None:
             raise ValueError("source 'folder' needs root=, the folder with one folder per class")
         base = existing_folder(root)
-        return _load_tree(f"folder:{printable(base.resolve().name)}", base, *plain_tree(base, parts), options)
+        layout = folder_layout(base, choices)
+        return load_layout(layout, options)
     if source not in SETS:
         raise ValueError(
             f"source {source!r} is unknown; use one of {', '.join(('folder', *SETS))} or 'medmnist:<flag>' (for your "
@@ -140,7 +165,7 @@ def load_images(
         )
     if not data_set.layout.parts:
         refuse_parts(source, parts)
-    return _load_tree(source, *kaggle_tree(data_set, existing_folder(root, data_set), parts), options)
+    return _load_kaggle(source, *kaggle_tree(data_set, existing_folder(root, data_set), parts), options)
 
 
 def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
@@ -157,76 +182,140 @@ def _load_phantoms(data_set: DataSet, options: ReadOptions) -> Images:
     return Images(pixels, labels, tuple(classes), data_set.name, digests, notes=notes)
 
 
-def _load_tree(name: str, base: Path, tree: dict[str, list[Path]], notes: list[str], options: ReadOptions) -> Images:
+@dataclass(frozen=True)
+class Choices:
+    """What a person says about a folder; see :func:`load_images`."""
+
+    parts: str | Sequence[str] | None = None
+    level: int | None = None
+    classes: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    labels: LabelTable | str | os.PathLike[str] | None = None
+
+
+def folder_layout(base: Path, choices: Choices) -> Layout:
+    """Find out what a folder is, by its class folders or by a table of labels, without reading an image.
+
+    Raises:
+        LayoutError: it cannot be read, or in two ways.
+    """
+    suffixes = readable_formats()[0]
+    if choices.labels is None:
+        return read_layout(base, suffixes, choices.parts, choices.level, choices.classes, choices.exclude)
+    if choices.level is not None:
+        raise ValueError(f"level={choices.level} is for class folders, but labels= names a table; use one of the two")
+    table = choices.labels if isinstance(choices.labels, LabelTable) else LabelTable(choices.labels)
+    return read_labelled(base, suffixes, table, choices.parts, choices.classes, choices.exclude)
+
+
+def _listed_names(given: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else tuple(given)
+
+
+def _load_kaggle(name: str, base: Path, tree: dict[str, list[Path]], notes: list[str], options: ReadOptions) -> Images:
     """Read all images of a mapping class -> folders."""
-    classes = tuple(sorted(tree))
-    suffixes, formats = readable_formats()
-    paths, labels, ignored = _listed(base, tree, classes, suffixes)
+    ignored: Counter[str] = Counter()
+    entries: list[Entry] = []
+    for title in sorted(tree):
+        in_class: Counter[str] = Counter()
+        found = [path for folder in tree[title] for path in image_files(folder, readable_formats()[0], in_class)]
+        if not found:
+            where = " and ".join(str(folder) for folder in tree[title])
+            others = f" (ignored: {count_words(in_class)})" if in_class else ""
+            raise ValueError(
+                f"class {printable(title)!r} has no image in {printable(where)}{others}; put images there or remove "
+                "the folder"
+            )
+        ignored += in_class
+        entries += [Entry(path, title) for path in found]
+    return load_layout(Layout(base, tuple(entries), tuple(sorted(tree)), tuple(notes), ignored), options, name)
+
+
+def load_layout(layout: Layout, options: ReadOptions, name: str = "") -> Images:
+    """Read the images of a folder whose layout is known.
+
+    Args:
+        layout: see :func:`dmws_lite.images.layout.read_layout`.
+        options: how to read them.
+        name: of the set; by default ``folder:`` and the folder's name.
+
+    Raises:
+        ValueError: a class has no readable image.
+        MemoryError: the tensor would not fit in this machine's memory.
+    """
+    name = name or f"folder:{printable(layout.base.resolve().name)}"
+    number = {title: label for label, title in enumerate(layout.classes)}
+    entries = sorted(layout.entries, key=lambda each: (number[each.label], relative_name(each.path, layout.base)))
     if options.limit is not None:
-        keep = draw_per_class(labels, len(classes), options.limit, options.seed)
-        paths, labels = [paths[i] for i in keep], [labels[i] for i in keep]
-    names = [relative_name(path, base) for path in paths]
+        labels = [number[entry.label] for entry in entries]
+        entries = [entries[i] for i in draw_per_class(labels, len(number), options.limit, options.seed)]
+    check_packages([entry.path for entry in entries])
+    entries = expanded(entries, options.slices, options.axis)
+    names = [
+        relative_name(entry.path, layout.base) + (f"#{entry.frame}" if entry.frame is not None else "")
+        for entry in entries
+    ]
+    window = read_window(options.window)
+    formats = readable_formats()[1]
 
     def job(index: int) -> Decoded:
-        return read_file(paths[index], options.size, options.colour, options.fit, formats)
+        entry = entries[index]
+        how = options.size, options.colour, options.fit, formats
+        return read_file(entry.path, *how, entry.frame, options.axis, window)
 
     pixels, reads, failed = read_all(
-        len(paths), job, options.size, options.colour, options.workers, options.progress, f"reading {name}"
+        len(entries), job, options.size, options.colour, options.workers, options.progress, f"reading {name}"
     )
-    kept = [i for i in range(len(paths)) if i not in failed]
+    kept = [i for i in range(len(entries)) if i not in failed]
     skipped = tuple((names[i], failed[i]) for i in sorted(failed))
-    labels_kept = [labels[i] for i in kept]
-    for label, title in enumerate(classes):
-        if label not in labels_kept:
-            damaged = [(names[i], failed[i]) for i in sorted(failed) if labels[i] == label]
-            raise ValueError(
-                f"class {printable(title)!r} has no readable image, all {len(damaged)} files are damaged: "
-                f"{name_some(damaged)}; replace them or remove the folder"
-            )
+    _check_readable(layout.classes, entries, names, failed)
     if skipped:
         warnings.warn(
-            f"skipped {len(skipped)} of {len(paths)} files that cannot be read as images: {name_some(skipped)}; "
+            f"skipped {len(skipped)} of {len(entries)} files that cannot be read as images: {name_some(skipped)}; "
             "Images.skipped lists all of them",
             stacklevel=3,
         )
     return Images(
         pixels,
-        torch.tensor(labels_kept, dtype=torch.int64),
-        tuple(printable(title) for title in classes),
+        torch.tensor([number[entries[i].label] for i in kept], dtype=torch.int64),
+        tuple(printable(title) for title in layout.classes),
         name,
         tuple(read.digest for read in reads),
         tuple(names[i] for i in kept),
         skipped,
         tuple(read.mode for read in reads),
-        (*notes, *_reading_notes(ignored, reads, options)),
+        (*layout.lines, *_reading_notes(layout.ignored, reads, options)),
+        tuple(entries[i].part for i in kept),
+        _patients([entries[i] for i in kept], reads),
+        tuple(read.side for read in reads),
     )
 
 
-def _listed(
-    base: Path, tree: dict[str, list[Path]], classes: Sequence[str], suffixes: frozenset[str]
-) -> tuple[list[Path], list[int], Counter[str]]:
-    """Return the files of all classes in order, their labels, and counts of the ignored files.
+def _patients(entries: Sequence[Entry], reads: Sequence[Decoded]) -> tuple[str, ...]:
+    """Return the patient of each image, by its place or by its header; a number that all headers share says nothing."""
+    told = {read.patient for read in reads if read.patient}
+    if len(told) < 2:
+        return tuple(entry.patient for entry in entries)
+    return tuple(
+        read.patient if entry.patient in ("", f"file {entry.path}") and read.patient else entry.patient
+        for entry, read in zip(entries, reads)
+    )
 
-    Raises:
-        ValueError: a class has no image.
-    """
-    ignored: Counter[str] = Counter()
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, title in enumerate(classes):
-        ignored_in_class: Counter[str] = Counter()
-        images = [path for folder in tree[title] for path in image_files(folder, suffixes, ignored_in_class)]
-        if not images:
-            where = " and ".join(str(folder) for folder in tree[title])
-            others = f" (ignored: {count_words(ignored_in_class)})" if ignored_in_class else ""
-            dicom = {".dcm", ".nii", ".gz", ".nrrd", ".mha"} & set(ignored_in_class)
-            remedy = "convert DICOM or NIfTI slices to PNG first" if dicom else "put images there or remove the folder"
-            raise ValueError(f"class {printable(title)!r} has no image in {printable(where)}{others}; {remedy}")
-        images.sort(key=lambda path: relative_name(path, base))
-        ignored += ignored_in_class
-        paths += images
-        labels += [label] * len(images)
-    return paths, labels, ignored
+
+def _check_readable(
+    classes: Sequence[str], entries: Sequence[Entry], names: Sequence[str], failed: dict[int, str]
+) -> None:
+    """Raise ``ValueError`` for a class all of whose files are damaged."""
+    for title in classes:
+        own = [i for i, entry in enumerate(entries) if entry.label == title]
+        if all(i in failed for i in own):
+            damaged = [(names[i], failed[i]) for i in own]
+            raise ValueError(
+                f"class {printable(title)!r} has no readable image, all {len(damaged)} files are damaged: "
+                f"{name_some(damaged)}; replace them or remove the folder"
+            )
 
 
 def _reading_notes(ignored: Counter[str], reads: Sequence[Decoded], options: ReadOptions) -> list[str]:
@@ -237,6 +326,9 @@ def _reading_notes(ignored: Counter[str], reads: Sequence[Decoded], options: Rea
         notes.append(f"{deep:,} files of more than 8 bits were scaled by their own minimum and maximum")
     if frames := sum(read.frames for read in reads):
         notes.append(f"{frames:,} files have several frames; only the first was read")
+    if volumes := sum(read.slices > 1 for read in reads):
+        what = "the middle slice of each was read" if options.slices == "middle" else f"slices read: {options.slices}"
+        notes.append(f"{volumes:,} images are of DICOM or NIfTI files with several slices; {what}")
     if options.limit is not None:
         notes.append(f"at most {options.limit:,} images of each class were read (seed {options.seed})")
     return notes
@@ -258,3 +350,4 @@ def _check_options(options: ReadOptions) -> None:
     if workers is not None and not (is_integer(workers) and workers >= 1):
         raise ValueError(f"workers is {workers!r}, but must be an integer of at least 1, or None for one per core")
     check_seed(seed)
+    check_volume_options(options.slices, options.axis, options.window)

@@ -30,6 +30,9 @@ class ReadOptions:
         limit: at most this many images of each class; ``None`` for all.
         workers: number of decoding threads; ``None`` for one per core, at most 8.
         progress: show a progress bar.
+        slices: of DICOM files with several frames and of NIfTI volumes: ``"middle"``, ``"all"``, or a range.
+        axis: of NIfTI volumes: ``"axial"``, ``"coronal"`` or ``"sagittal"``.
+        window: of DICOM and NIfTI: ``"centre,width"``, or ``""`` for the file's own.
     """
 
     size: int = 224
@@ -41,6 +44,9 @@ class ReadOptions:
     limit: int | None = None
     workers: int | None = None
     progress: bool = True
+    slices: str = "middle"
+    axis: str = "axial"
+    window: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .dataset import Images, check_seed, half_up
+from .dicom import FROM_HEADER
+from .folder_names import part_word, same_name
 
 
 def copy_counts(images: Images, fractions: Sequence[float], seeds: Sequence[int]) -> dict[float, list[int]]:
@@ -117,19 +119,11 @@ def split(
         >>> len(data.train), len(data.test), data.pool_size, data.leaked
         (12, 12, 48, 0)
     """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share}, but must be between 0 and 1, such as 0.2")
+    _check_shares(fraction, test_share)
     check_seed(seed)
     if rule == "grouped":
-        test, pool, order = _split_grouped(images, seed, test_share)
-        labels = images.labels.numpy()
-        train = [
-            index
-            for label in range(len(images.classes))
-            for index in _first_share([i for i in order if labels[i] == label], fraction)
-        ]
+        test, pool, order = _split_grouped(images, images.digests, seed, test_share)
+        train = _drawn_of_each_class(images, order, fraction)
     elif rule == "random":
         n = len(images)
         if n < 2:
@@ -141,11 +135,48 @@ def split(
     else:
         raise ValueError(f"rule is {rule!r}, but must be one of {', '.join(map(repr, SPLIT_RULES))}")
 
+    result = _as_split(images, train, test, pool, fraction, seed, rule, test_share)
+    for part, counts in (("training", result.train.counts()), ("test", result.test.counts())):
+        missing = [name for name, count in counts.items() if count == 0]
+        if missing:
+            warnings.warn(
+                f"the {part} part has no image of {', '.join(missing)}; use rule='grouped' or a larger fraction",
+                stacklevel=2,
+            )
+    return result
+
+
+def _check_shares(fraction: float, test_share: float) -> None:
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
+    if not 0 < test_share < 1:
+        raise ValueError(f"test_share is {test_share}, but must be between 0 and 1, such as 0.2")
+
+
+def _drawn_of_each_class(images: Images, order: list[int], fraction: float) -> list[int]:
+    labels = images.labels.numpy()
+    return [
+        index
+        for label in range(len(images.classes))
+        for index in _first_share([i for i in order if labels[i] == label], fraction)
+    ]
+
+
+def _as_split(
+    images: Images,
+    train: list[int],
+    test: list[int],
+    pool: list[int],
+    fraction: float,
+    seed: int,
+    rule: str,
+    test_share: float,
+) -> Split:
     train_index = torch.tensor(sorted(train), dtype=torch.int64)
     test_index = torch.tensor(sorted(test), dtype=torch.int64)
     seen, seen_pool = ({images.digests[i] for i in part} for part in (train, pool))
     text = "train " + " ".join(map(str, train_index.tolist())) + " test " + " ".join(map(str, test_index.tolist()))
-    result = Split(
+    return Split(
         train=images.subset(train_index),
         test=images.subset(test_index),
         train_index=train_index,
@@ -159,47 +190,130 @@ def split(
         pool_size=len(pool),
         test_share=float(test_share),
     )
-    for part, counts in (("training", result.train.counts()), ("test", result.test.counts())):
-        missing = [name for name, count in counts.items() if count == 0]
-        if missing:
-            warnings.warn(
-                f"the {part} part has no image of {', '.join(missing)}; use rule='grouped' or a larger fraction",
-                stacklevel=2,
-            )
-    return result
 
 
-def _split_grouped(images: Images, seed: int, test_share: float) -> tuple[list[int], list[int], list[int]]:
-    """Return (test, pool, pool in drawing order); images with equal digests are on the same side."""
-    groups: dict[str, list[int]] = {}
-    for index, digest in enumerate(images.digests):
-        groups.setdefault(digest, []).append(index)
+_MIXED = 0.1  # from this share of groups with several classes on, groups are drawn as a whole
+
+
+def _split_grouped(
+    images: Images, groups: Sequence[str], seed: int, test_share: float, patients: bool = False
+) -> tuple[list[int], list[int], list[int]]:
+    """Return (test, pool, pool in drawing order); images of one group are on the same side."""
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
     labels = images.labels.tolist()
+    _check_groups(images, members, patients)
     strata: list[list[list[int]]] = [[] for _ in images.classes]
-    for members in groups.values():  # ordered by first member, so the result does not depend on hashing
-        strata[labels[members[0]]].append(members)
+    for own in members.values():  # ordered by first member, so the result does not depend on hashing
+        strata[labels[own[0]]].append(own)
+    mixed = sum(len({labels[i] for i in own}) > 1 for own in members.values())
+    if mixed > _MIXED * len(members) or min(map(len, strata)) < 2:
+        test = _test_of_mixed(labels, list(members.values()), len(images.classes), seed, test_share)
+    else:
+        test = _test_of_classes(strata, seed, test_share)
+    kept = set(test)
+    pool = [i for i in range(len(labels)) if i not in kept]
+    order = [pool[i] for i in np.random.default_rng([seed, 1]).permutation(len(pool))]
+    return test, pool, order
 
+
+def _check_groups(images: Images, members: dict[str, list[int]], patients: bool) -> None:
+    """Raise ``ValueError`` for a class whose images are all of one group, and say what they are."""
+    labels = images.labels.tolist()
+    for label, title in enumerate(images.classes):
+        own = [group for group, indices in members.items() if any(labels[i] == label for i in indices)]
+        if len(own) >= 2:
+            continue
+        count = labels.count(label)
+        if count == 0:
+            what = "no image"
+        elif patients:
+            what = f"{count} image(s), all of 1 patient{'' if own[0].startswith(FROM_HEADER) else f' ({own[0]})'}"
+        else:
+            what = f"{len(own)} distinct image(s)"
+            if count > 1:
+                what += f" ({count} files that are copies of one another)"
+            other = next((i for i in members[own[0]] if labels[i] != label), None)
+            if other is not None and images.files[other]:
+                what += f", a copy of {images.files[other]} in class {images.classes[labels[other]]}"
+        raise ValueError(
+            f"class {title!r} has {what}, but a split needs at least 2 {'patients' if patients else ''}".rstrip()
+            + " in each class; "
+            + ("check the pattern or column of the patient, or " if patients else "add images or ")
+            + "leave the class out"
+        )
+
+
+def _test_of_classes(strata: list[list[list[int]]], seed: int, test_share: float) -> list[int]:
+    """Draw the test part from each class by itself; a group belongs to the class of its first image."""
     test: list[int] = []
     for label, stratum in enumerate(strata):
-        if len(stratum) < 2:
-            raise ValueError(
-                f"class {images.classes[label]!r} has {len(stratum)} distinct image(s), but a split needs at least 2 "
-                "in each class; add images or leave the class out"
-            )
         # One generator per class: adding a class does not change the split of the others.
         drawn = [stratum[i] for i in np.random.default_rng([seed, 0, label]).permutation(len(stratum))]
         target = max(1, half_up(test_share * sum(map(len, stratum))))
         candidates = drawn[:-1]  # the last group always stays in the training pool
         held_out: list[int] = []
-        for members in candidates:
-            if len(held_out) + len(members) <= target:
-                held_out += members
+        for own in candidates:
+            if len(held_out) + len(own) <= target:
+                held_out += own
         test += held_out or min(candidates, key=len)  # all groups exceed the target: take the smallest
+    return test
 
-    kept = set(test)
-    pool = [i for i in range(len(labels)) if i not in kept]
+
+def _test_of_mixed(labels: list[int], groups: list[list[int]], classes: int, seed: int, test_share: float) -> list[int]:
+    """Draw whole groups with images of several classes, so that each class comes near its share of the test part."""
+    table = np.zeros((len(groups), classes), int)
+    for row, own in enumerate(groups):
+        np.add.at(table[row], [labels[i] for i in own], 1)
+    total = table.sum(0)
+    target = np.maximum(1, np.floor(test_share * total + 0.5))
+    chosen: list[int] = []
+    held = np.zeros(classes, int)
+    order = np.random.default_rng([seed, 0]).permutation(len(groups)).tolist()
+    for row in order:
+        after = held + table[row]
+        # Classes count alike, whatever their size; every class keeps an image for training.
+        better = np.abs(after - target).dot(1 / target) < np.abs(held - target).dot(1 / target)
+        if better and (after < total).all():
+            chosen.append(row)
+            held = after
+    for label in np.flatnonzero(held == 0):  # a class that no fitting group brought into the test part
+        rows = [row for row in order if row not in chosen and table[row, label] and (held + table[row] < total).all()]
+        if rows:
+            row = min(rows, key=lambda each: table[each].sum())
+            chosen.append(row)
+            held = held + table[row]
+    return [i for row in sorted(chosen) for i in groups[row]]
+
+
+def split_by_parts(images: Images, fraction: float = 1.0, seed: int = 0) -> Split:
+    """Take the official test part, or that of another folder, for testing, and draw from all others for training.
+
+    Args:
+        images: with ``parts``, as :func:`dmws_lite.images.load.load_images` reads them with ``parts="official"``.
+        fraction: fraction of the training images of each class that is used, in (0, 1].
+        seed: of this draw; 0 or larger.
+
+    Raises:
+        ValueError: a part is empty, or a class of the test part has no training image.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
+    check_seed(seed)
+    test = [i for i, part in enumerate(images.parts) if part_word(part) == "test"]
+    held_out = set(test)
+    pool = [i for i in range(len(images)) if i not in held_out]
+    if not test or not pool:
+        lacking = "test" if not test else "training"
+        raise ValueError(f"there is no image in the {lacking} part; the parts are {sorted(set(images.parts))}")
+    trained = {int(images.labels[i]) for i in pool}
+    unknown = sorted({images.classes[int(images.labels[i])] for i in test} - {images.classes[k] for k in trained})
+    if unknown:
+        raise ValueError(f"class {unknown[0]!r} is in the test part only; leave it out, or pool the parts")
     order = [pool[i] for i in np.random.default_rng([seed, 1]).permutation(len(pool))]
-    return test, pool, order
+    train = _drawn_of_each_class(images, order, fraction)
+    return _as_split(images, train, test, pool, fraction, seed, "official", len(test) / len(images))
 
 
 def with_label_noise(data: Split, share: float, seed: int = 0) -> Split:
@@ -232,6 +346,47 @@ def _first_share(order: list[int], fraction: float) -> list[int]:
     return order[: max(1, half_up(fraction * len(order)))]
 
 
+def check_pattern(pattern: str) -> re.Pattern[str]:
+    """Return a patient's pattern, compiled.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"pattern {pattern!r} is not a valid regular expression ({error}); try r'p\\d+'") from error
+
+
+def find_patients(files: Sequence[str], labels: Sequence[str], pattern: str) -> list[str]:
+    """Find the patient in the path of each file: below the class folder, or else above it, never in its name.
+
+    Args:
+        files: paths with forward slashes, such as ``"normal/p017-2.png"``.
+        labels: name of each file's class.
+        pattern: regular expression. If it has a capturing group, the text of the first one names the patient. A
+            pattern with a slash is matched against the whole path.
+
+    Raises:
+        ValueError: the pattern is no regular expression, or does not match a file's path.
+    """
+    finder = check_pattern(pattern)
+    patients = []
+    for file, label in zip(files, labels):
+        pieces = file.split("/")
+        names = [same_name(piece) for piece in pieces[:-1]]
+        place = names.index(same_name(label)) if same_name(label) in names else -1
+        below, above = "/".join(pieces[place + 1 :]), "/".join(pieces[: max(0, place)])
+        match = finder.search(file) if "/" in pattern else finder.search(below) or (above and finder.search(above))
+        if not match:
+            raise ValueError(
+                f"pattern {pattern!r} finds no patient in {file!r} (the name of the class folder does not count); "
+                "change the pattern so that it matches every file"
+            )
+        patients.append(match[1] if finder.groups and match[1] is not None else match[0])
+    return patients
+
+
 def patient_groups(images: Images, pattern: str) -> tuple[str, ...]:
     """Return for each image the name of the group that must stay on one side of a split.
 
@@ -240,8 +395,8 @@ def patient_groups(images: Images, pattern: str) -> tuple[str, ...]:
 
     Args:
         images: images read from files.
-        pattern: regular expression that finds the patient in the path below the folder, such as ``r"p\\d+"`` in
-            ``normal/p017-2.png``. If it has a capturing group, the text of the first one names the patient.
+        pattern: regular expression that finds the patient, see :func:`find_patients`, such as ``r"p\\d+"`` in
+            ``normal/p017-2.png``.
 
     Returns:
         One name per image; images with equal names belong together.
@@ -249,18 +404,24 @@ def patient_groups(images: Images, pattern: str) -> tuple[str, ...]:
     Raises:
         ValueError: the pattern is not a valid regular expression, or does not match a file's path.
     """
-    try:
-        finder = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"pattern {pattern!r} is not a valid regular expression ({error}); try r'p\\d+'") from error
-    patients = []
-    for file in images.files:
-        match = finder.search(file)
-        if not match:
-            raise ValueError(
-                f"pattern {pattern!r} finds no patient in {file!r}; change the pattern so that it matches every file"
-            )
-        patients.append(match[1] if finder.groups and match[1] is not None else match[0])
+    labels = [images.classes[label] for label in images.labels.tolist()]
+    return _joined_by_copies(images, find_patients(images.files, labels, pattern))
+
+
+def known_patients(images: Images, pattern: str | None = None) -> tuple[str, ...] | None:
+    """Return the group of each image by a pattern, or by what table, folders or headers said; ``None`` without either.
+
+    Where only some images have a patient, each of the others is a group of its own.
+    """
+    if pattern is not None:
+        return patient_groups(images, pattern)
+    if not any(images.patients):
+        return None
+    names = [name or f"image {digest}" for name, digest in zip(images.patients, images.digests)]
+    return _joined_by_copies(images, names)
+
+
+def _joined_by_copies(images: Images, patients: Sequence[str]) -> tuple[str, ...]:
     # A graph of patients and file contents, with an edge for each file: a connected component is a group.
     names, patient = np.unique(patients, return_inverse=True)
     contents, content = np.unique(images.digests, return_inverse=True)
@@ -298,10 +459,42 @@ def split_by_patient(
         >>> data.test.files  # patients 1 and 4
         ('a/p1-1.png', 'a/p1-2.png', 'b/p4-1.png')
     """
-    groups = patient_groups(images, pattern)
-    data = split(replace(images, digests=groups), fraction, seed, "grouped", test_share)
-    train, test = images.subset(data.train_index), images.subset(data.test_index)
-    return replace(data, train=train, test=test)
+    return split_by_groups(images, patient_groups(images, pattern), fraction, seed, test_share)
+
+
+def split_by_groups(
+    images: Images,
+    groups: Sequence[str],
+    fraction: float = 0.05,
+    seed: int = 0,
+    test_share: float = 0.2,
+    patients: bool = True,
+) -> Split:
+    """Split so that each group of images, such as a patient's, is on one side.
+
+    Where few groups have images of several classes, each class is split by itself, and a group belongs to the class of
+    its first image. Otherwise groups are drawn as a whole, until each class is near its share.
+
+    Args:
+        images: what to split.
+        groups: one name per image.
+        fraction: fraction of the training pool to train on, in (0, 1].
+        seed: 0 or larger.
+        test_share: fraction of the images in the test part, in (0, 1).
+        patients: the groups are patients, for messages.
+
+    Raises:
+        ValueError: a value is out of range, or a class has images of one group only.
+    """
+    _check_shares(fraction, test_share)
+    check_seed(seed)
+    test, pool, order = _split_grouped(images, groups, seed, test_share, patients)
+    data = _as_split(
+        replace(images, digests=tuple(groups)), _drawn_of_each_class(images, order, fraction), test, pool,
+        fraction, seed, "grouped", test_share,
+    )  # fmt: skip
+    train, test_part = images.subset(data.train_index), images.subset(data.test_index)
+    return replace(data, train=train, test=test_part)
 
 
 def shared_patients(data: Split, groups: Sequence[str]) -> int:

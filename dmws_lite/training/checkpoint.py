@@ -85,7 +85,8 @@ class Checkpoint:
         except (RuntimeError, EOFError, OSError, ValueError) as error:
             raise ValueError(f"the checkpoint {path} cannot be read; delete it to start again") from error
         settings = self.settings()
-        different = [name for name in settings if content["settings"].get(name) != settings[name]]
+        before = {"balance": "none", **content["settings"]}  # a setting that came later
+        different = [name for name in settings if before.get(name) != settings[name]]
         if different:
             raise ValueError(
                 f"the checkpoint {path} belongs to a run with another {', '.join(different)}; "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("auto", "fp32", "bf16")
+BALANCES = ("none", "sampling")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class TrainConfig:
             :func:`dmws_lite.distillation.moving_average.update_auxiliary`.
         shift: largest random shift as a share of the image side, in [0, 0.49].
         flip: flip half of the images left to right.
+        balance: ``"none"``, or ``"sampling"``: in each epoch as many images are drawn as there are, with replacement,
+            every class equally often.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         precision: ``"auto"`` (bf16 autocast on GPUs that compute in it, else fp32), ``"fp32"`` or ``"bf16"``. The
             weights stay fp32 either way. On the CPUs measured bf16 gained nothing, see ``benchmarks/README.md``.
@@ -67,6 +70,7 @@ class TrainConfig:
     buffers: str = "lerp"
     shift: float = 0.08
     flip: bool = True
+    balance: str = "none"
     device: str = "auto"
     precision: str = "auto"
     seed: int = 0
@@ -90,7 +94,7 @@ class TrainConfig:
                 raise ValueError(f"{name}={value!r} is out of range; choose a number in [{low}, {high}]")
         if self.learning_rate == 0:
             raise ValueError("learning_rate=0 trains nothing; choose a positive number such as 0.001")
-        known = {"buffers": BUFFER_CHOICES, "precision": PRECISIONS, "schedule": SCHEDULES}
+        known = {"buffers": BUFFER_CHOICES, "precision": PRECISIONS, "schedule": SCHEDULES, "balance": BALANCES}
         for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}")

@@ -163,7 +163,12 @@ class TrainingImages:
 
     def shuffled(self) -> tuple[Tensor, ...]:
         """Deal all positions into batches of nearly equal size: no batch of one, which batch norm could not use."""
-        return torch.randperm(len(self.labels), generator=self._generator).tensor_split(self.batches)
+        order = torch.randperm(len(self.labels), generator=self._generator)
+        if self._config.balance == "sampling":
+            labels = self.labels.cpu()
+            share = 1.0 / torch.bincount(labels).float()[labels]
+            order = torch.multinomial(share, len(labels), replacement=True, generator=self._generator)
+        return order.tensor_split(self.batches)
 
     def draw(self, index: Tensor) -> Tensor:
         """Return the images at some positions as network inputs, ``float32`` ``(N, 3, H, W)``, augmented anew."""

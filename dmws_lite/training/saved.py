@@ -41,6 +41,9 @@ class Card:
         std: divides afterwards.
         sha256: of the file of weights.
         versions: with which it was made.
+        slices: of DICOM and NIfTI files, see :func:`dmws_lite.images.load.load_images`.
+        axis: of NIfTI files.
+        window: of both.
         notice: what it is not.
         format: of this file.
     """
@@ -56,6 +59,9 @@ class Card:
     std: list[float]
     sha256: str = ""
     versions: dict = field(default_factory=dict)
+    slices: str = "middle"
+    axis: str = "axial"
+    window: str = ""
     notice: str = "Teaching material, not a medical device."
     format: int = FORMAT
 
@@ -108,6 +114,45 @@ def save(folder: Path, model: nn.Module, card: Card) -> Path:
     return write_atomic(folder / CARD, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
+def save_student(
+    folder: str | Path,
+    model: nn.Module,
+    pair: str,
+    classes: Sequence[str],
+    size: int,
+    colour: str = "grey",
+    fit: str = "stretch",
+) -> Path:
+    """Write a trained student so that ``dmws-lite predict`` and :func:`load` can use it.
+
+    Args:
+        folder: where to, such as ``"runs/mine"``.
+        model: the student.
+        pair: name of its pair, such as ``"convnext_pocket"``.
+        classes: class names; the position is the output.
+        size: image side in pixels that it was trained with.
+        colour: ``"grey"`` or ``"rgb"``, as the images were read.
+        fit: how they were made square.
+
+    Returns:
+        The path of the card, ``model.json``.
+
+    Raises:
+        ValueError: the pair is unknown, or the model is not its student.
+    """
+    if pair not in PAIRS:
+        raise ValueError(f"pair={pair!r} is unknown; choose one of {', '.join(PAIRS)}")
+    card = describe(model, pair, False, tuple(classes), size, colour, fit)
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in card.arguments.items()}
+    expected = build_model(card.architecture, arguments, len(classes)).state_dict()
+    own = model.state_dict()
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in expected.items()}:
+        raise ValueError(
+            f"the model is not the student of {pair!r} with {len(classes)} classes; pass the pair it was made for"
+        )
+    return save(Path(folder), model, card)
+
+
 def load(folder: Path) -> tuple[nn.Module, Card]:
     """Rebuild the network of a run folder, in eval mode, on the CPU.
 
@@ -146,7 +191,11 @@ def load(folder: Path) -> tuple[nn.Module, Card]:
 
 
 def predictions_csv(
-    files: Sequence[str], classes: Sequence[str], probabilities: Tensor, labels: Tensor | None = None
+    files: Sequence[str],
+    classes: Sequence[str],
+    probabilities: Tensor,
+    labels: Tensor | None = None,
+    doubt: Tensor | None = None,
 ) -> str:
     """Return predictions as comma-separated text: one line per image.
 
@@ -155,16 +204,19 @@ def predictions_csv(
         classes: class names; the position is the column of ``probabilities``.
         probabilities: ``(N, K)``.
         labels: ``(N,)`` class numbers, where they are known.
+        doubt: ``(N,)``, see :meth:`dmws_lite.training.doubt.Typical.doubt`, where it was measured.
 
     Returns:
-        Columns ``file``, ``label`` (where known), ``predicted`` and one ``p(class)`` for each class, four digits each.
+        Columns ``file``, ``label`` (where known), ``predicted``, one ``p(class)`` for each class, four digits each, and
+        ``doubt`` (where known), which is above 1 for an image that looks unlike the training images.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     known = ["label"] if labels is not None else []
-    table.writerow(["file", *known, "predicted", *(f"p({name})" for name in classes)])
+    table.writerow(["file", *known, "predicted", *(f"p({name})" for name in classes), *["doubt"] * (doubt is not None)])
     for place, (name, shares) in enumerate(zip(files, probabilities)):
         label = [classes[int(labels[place])]] if labels is not None else []
         numbers = [f"{share:.4f}" for share in shares.tolist()]
-        table.writerow([name, *label, classes[int(shares.argmax())], *numbers])
+        far = [f"{float(doubt[place]):.2f}"] if doubt is not None else []
+        table.writerow([name, *label, classes[int(shares.argmax())], *numbers, *far])
     return text.getvalue()

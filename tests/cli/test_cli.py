@@ -19,7 +19,7 @@ from dmws_lite.cli import main
 from dmws_lite.selection.plan import Plan
 from dmws_lite.teachers.load import load_teacher
 
-COMMANDS = ("grids", "run", "report", "records", "select", "train", "predict")
+COMMANDS = ("grids", "run", "report", "records", "select", "look", "train", "predict", "evaluate")
 CLASSES = ("große Läsion", "normal", "other thing")
 QUICK = ("--size", "32", "--epochs", "2", "--device", "cpu", "--quiet")
 
@@ -368,6 +368,7 @@ def test_without_the_hub_the_remedy_is_said(tmp_path, capsys, monkeypatch):
 def test_a_strangers_folder_is_trained_on(trained, strangers, capsys):
     assert files(trained) == [
         "MODEL_CARD.md",
+        "doubt.safetensors",
         "model.json",
         "model.safetensors",
         "record.json",

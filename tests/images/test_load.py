@@ -270,11 +270,13 @@ def test_other_files_are_passed_over_and_counted(tmp_path):
     images = load_images("folder", root, size=16, **QUIET)
     assert images.files == ("a/000.png", "a/001.png", "a/deeper/c.png", "b/000.png", "b/with_mask_1.png")
     assert images.classes == ("a", "b") and not images.skipped
-    (note,) = images.notes
-    assert note == (
-        "ignored 11 files: 1 .csv, 1 .eps, 1 .pdf, 1 .txt, 1 files without a suffix, 3 hidden or system files, 3 masks"
+    assert images.notes == (
+        "masks and other helpers, 1 by the folder's name: masks",
+        "masks and other helpers, 2 by the file's name: 000_mask.png",
+        "1 loose image outside the class folders, passed over: loose.png",
+        "ignored 11 files: 1 .csv, 1 .eps, 1 .pdf, 1 .txt, 1 files without a suffix, 3 hidden or system files, 3 masks",
     )
-    assert note in images.describe()
+    assert images.notes[-1] in images.describe()
 
 
 def test_names_that_are_not_ascii(tmp_path):
@@ -308,16 +310,13 @@ def test_empty_class_no_images_single_class(tmp_path):
     with pytest.raises(ValueError, match=r"has 1 class \(a\), but classification needs at least 2"):
         load_images("folder", root, **QUIET)
     tree(root, {"b": 1})
-    with pytest.raises(ValueError, match=r"did you mean root='.*one'"):
-        load_images("folder", tmp_path, **QUIET)
+    above = load_images("folder", tmp_path, **QUIET)
+    assert above.classes == ("a", "b") and "looked for in one, the only folder with images" in above.notes[0]
     (root / "c").mkdir()
     (root / "c" / "x.csv").write_text("1")
-    with pytest.raises(ValueError, match=r"class 'c' has no image in .*ignored: 1 \.csv.*remove the folder"):
-        load_images("folder", root, **QUIET)
-    (root / "c" / "x.csv").rename(root / "c" / "x.dcm")
-    with pytest.raises(ValueError, match="convert DICOM"):
-        load_images("folder", root, **QUIET)
-    (root / "c" / "x.dcm").rename(root / "c" / "x.png")
+    notes = load_images("folder", root, **QUIET).notes
+    assert any(re.search(r"without a readable image, passed over: c \(1 \.csv\)", note) for note in notes)
+    (root / "c" / "x.csv").rename(root / "c" / "x.png")
     with pytest.raises(ValueError, match=r"class 'c' has no readable image, all 1 files are damaged: c/x\.png"):
         load_images("folder", root, **QUIET)
     (tmp_path / "flat").mkdir()
@@ -345,7 +344,7 @@ def test_train_test_level_of_a_folder(tmp_path):
     pooled = load_images("folder", root, size=16, parts="pool", **QUIET)
     assert pooled.counts() == {"x": 6, "y": 6}
     assert pooled.files[0] == "Test/x/000.png"
-    assert pooled.notes == ("parts read as one set: Test, train, val",)
+    assert pooled.notes[-1] == "parts read: Test, train, val"
     assert load_images("folder", root, size=16, parts="test", **QUIET).counts() == {"x": 2, "y": 2}
     assert len(load_images("folder", root, size=16, parts=("train", "val"), **QUIET)) == 8
     with pytest.raises(ValueError, match="parts='valid' does not fit"):
@@ -737,7 +736,7 @@ def test_split_parameters_out_of_range(options, text):
 
 
 def test_split_needs_two_distinct_images_per_class():
-    with pytest.raises(ValueError, match=r"class 'c1' has 1 distinct image\(s\), but a split needs at least 2"):
+    with pytest.raises(ValueError, match=r"class 'c1' has 1 distinct image\(s\) .*, but a split needs at least 2"):
         split(fake([0, 0, 1, 1], ["a", "b", "c", "c"]))
     with pytest.raises(ValueError, match="1 images cannot be split"):
         split(fake([0], ["a"]), rule="random")

@@ -10,7 +10,16 @@ import torch
 from dmws_lite.classroom.practice_folder import PRACTICE_PATTERN, practice_folder
 from dmws_lite.images.dataset import Images, mode_counts, mode_rule
 from dmws_lite.images.load import load_images
-from dmws_lite.images.splits import patient_groups, shared_patients, split, split_by_patient
+from dmws_lite.images.near_copies import near_groups, near_pairs
+from dmws_lite.images.splits import (
+    find_patients,
+    patient_groups,
+    shared_patients,
+    split,
+    split_by_groups,
+    split_by_parts,
+    split_by_patient,
+)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +118,61 @@ def test_shared_patients_counts_test_images(images):
         data, train_index=torch.tensor([5]), test_index=torch.tensor([i for i in range(len(images)) if i != 5])
     )
     assert shared_patients(one, groups) == groups.count(groups[5]) - 1
+
+
+def test_patients_with_images_of_both_classes_are_drawn_as_a_whole():
+    files = tuple(f"{label}/p{i:02}.png" for label in ("normal", "tumour") for i in range(20))
+    images = named(*files, labels=[0] * 20 + [1] * 20)
+    for seed in range(10):
+        data = split_by_patient(images, r"p\d+", 1.0, seed)
+        assert data.test.counts() == {"a": 4, "b": 4} and data.train.counts() == {"a": 16, "b": 16}
+        assert shared_patients(data, patient_groups(images, r"p\d+")) == 0
+    names = [f"{'ba'[i % 5 > 0]}/p{i // 10}-{i}.png" for i in range(200)]
+    uneven = named(*names, labels=[int(i % 5 == 0) for i in range(200)])
+    data = split_by_patient(uneven, r"p\d+", 1.0, 0)
+    assert data.test.counts() == {"a": 32, "b": 8}
+
+
+def test_a_class_of_one_patient_is_named():
+    files = [f"NORMAL/IM-0115-{i}.png" for i in range(4)] + [f"PNEUMONIA/person{i}_1.png" for i in range(4)]
+    images = replace(named(*files, labels=[0] * 4 + [1] * 4), classes=("NORMAL", "PNEUMONIA"))
+    with pytest.raises(ValueError, match=r"class 'NORMAL' has 4 image\(s\), all of 1 patient \(IM-0115\), but a split"):
+        split_by_patient(images, r"person\d+|IM-\d+", 1.0)
+
+
+def test_the_class_folder_is_not_taken_for_a_patient():
+    assert find_patients(["1NonCOVID/7.png", "x/9/2COVID/a.png"], ["1NonCOVID", "2COVID"], r"\d+") == ["7", "9"]
+    with pytest.raises(ValueError, match="the name of the class folder does not count"):
+        find_patients(["1NonCOVID/a.png"], ["1NonCOVID"], r"\d+")
+    assert find_patients(["a1/b/x.png"], ["a1"], r"a(\d)/b") == ["1"]
+
+
+def test_copies_of_another_class_are_named():
+    images = named("a/0.png", "a/1.png", "b/2.png", "b/3.png", labels=[0, 0, 1, 1], digests=("x", "y", "x", "x"))
+    with pytest.raises(ValueError, match=r"1 distinct image\(s\) \(2 files .*\), a copy of a/0.png in class a"):
+        split(images)
+
+
+def test_the_official_test_part_is_kept():
+    parts = ("train", "Train", "test", "TEST", "val", "train")
+    images = replace(named(*(f"{i}.png" for i in range(6)), labels=[0, 1, 0, 1, 0, 1]), parts=parts)
+    data = split_by_parts(images)
+    assert data.test_index.tolist() == [2, 3] and data.train_index.tolist() == [0, 1, 4, 5]
+    assert data.leaked == 0 and data.rule == "official"
+    with pytest.raises(ValueError, match="no image in the test part"):
+        split_by_parts(named("a", "b"))
+    with pytest.raises(ValueError, match="class 'b' is in the test part only"):
+        split_by_parts(replace(images, labels=torch.tensor([0, 0, 0, 1, 0, 0])))
+
+
+def test_near_copies_are_found_and_kept_on_one_side():
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (30, 8, 8)).repeat(8, 1).repeat(8, 2)
+    brighter = np.clip(base * 0.8 + 40 + rng.normal(0, 4, base.shape), 0, 255)
+    pixels = torch.from_numpy(np.concatenate([base, brighter]).astype(np.uint8))
+    pairs = near_pairs(pixels)
+    assert pairs == [(i, i + 30) for i in range(30)]
+    images = Images(pixels, torch.arange(60) % 2, ("a", "b"))
+    groups = near_groups(images, images.digests, pairs)
+    data = split_by_groups(images, groups, 1.0, 0, patients=False)
+    assert shared_patients(data, groups) == 0 and len(set(groups)) == 30
