@@ -157,6 +157,7 @@ def carry_out(
     on_start: Callable[[], object] | None = None,
     on_epoch: Callable[[dict], bool | None] | None = None,
     balance: str = "none",
+    most_steps: int = 0,
 ) -> Outcome:
     """Carry out one run and keep the trained networks.
 
@@ -172,6 +173,7 @@ def carry_out(
         on_start: called when everything is loaded, selected and checked, before the first step.
         on_epoch: see :func:`dmws_lite.training.fit.fit`.
         balance: see :class:`dmws_lite.training.config.TrainConfig`.
+        most_steps: see :class:`dmws_lite.training.config.TrainConfig`.
 
     Raises:
         ValueError: see :func:`dmws_lite.training.fit.fit`.
@@ -186,7 +188,13 @@ def carry_out(
     run, tuning = _tuned(run, shelf, device)
     main, auxiliary = shelf.students(run)
     strategy = shelf.strategy(run, device)
-    config = replace(run.config(len(data.train), progress), device=device, checkpoint=checkpoint, balance=balance)
+    config = replace(
+        run.config(len(data.train), progress),
+        device=device,
+        checkpoint=checkpoint,
+        balance=balance,
+        most_steps=most_steps,
+    )
     if on_start is not None:
         on_start()
     result = fit(main, auxiliary, data, config, on_epoch, strategy)

@@ -85,7 +85,7 @@ class Checkpoint:
         except (RuntimeError, EOFError, OSError, ValueError) as error:
             raise ValueError(f"the checkpoint {path} cannot be read; delete it to start again") from error
         settings = self.settings()
-        before = {"balance": "none", **content["settings"]}  # a setting that came later
+        before = {"balance": "none", "most_steps": 0, **content["settings"]}  # settings that came later
         different = [name for name in settings if before.get(name) != settings[name]]
         if different:
             raise ValueError(
