@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .._system import write_atomic
+from .._values import check_weights
 from ..images.augment import input_statistics, normalise
 
 DOUBT = "doubt.safetensors"
@@ -109,6 +110,7 @@ def load_typical(folder: Path) -> Typical | None:
         return None
     try:
         stored = safetensors.torch.load(path.read_bytes())
+        check_weights(stored, path.name, "the file is of no use")
         return Typical(stored["means"], stored["whitening"], float(stored["threshold"]))
     except (KeyError, ValueError, safetensors.SafetensorError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it to predict without doubt") from error

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from .._system import VERSION, write_atomic
-from ..images.augment import input_statistics
+from .._values import check_weights
+from ..images.augment import check_statistics, input_statistics
 from ..teachers.pairs import PAIRS, build_model
 
 FORMAT = 1
@@ -105,7 +106,13 @@ def describe(
 
 
 def save(folder: Path, model: nn.Module, card: Card) -> Path:
-    """Write the weights and the card; the card last, with the SHA-256 of the weights."""
+    """Write the weights and the card; the card last, with the SHA-256 of the weights.
+
+    Raises:
+        ValueError: a weight is NaN or infinite, or a standard deviation is not above 0; nothing is written.
+    """
+    check_weights(model.state_dict(), "the network", "it is not written; train again with a lower learning rate")
+    check_statistics(card.mean, card.std)
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
     about = {**asdict(card), "sha256": ""}
     payload = safetensors.torch.save(tensors, metadata={"dmws_lite": json.dumps(about)})
@@ -185,7 +192,13 @@ def load(folder: Path) -> tuple[nn.Module, Card]:
         )
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in card.arguments.items()}
     model = build_model(card.architecture, arguments, len(card.classes))
-    model.load_state_dict(safetensors.torch.load(payload))
+    try:
+        weights = safetensors.torch.load(payload)
+        model.load_state_dict(weights)
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS} does not fit {path} ({' '.join(str(error).split())})") from error
+    check_weights(weights, str(folder / WEIGHTS), "train again")
+    check_statistics(card.mean, card.std)
     model.pretrained_cfg = {**model.pretrained_cfg, "mean": tuple(card.mean), "std": tuple(card.std)}
     return model.eval(), card
 
@@ -209,8 +222,13 @@ def predictions_csv(
     Returns:
         Columns ``file``, ``label`` (where known), ``predicted``, one ``p(class)`` for each class, four digits each, and
         ``doubt`` (where known), which is above 1 for an image that looks unlike the training images.
+
+    Raises:
+        ValueError: a probability or a doubt is not a number.
     """
     text = io.StringIO()
+    if not bool(probabilities.isfinite().all()) or (doubt is not None and bool(doubt.isnan().any())):
+        raise ValueError("some probabilities are NaN or infinite; such predictions are not written")
     table = csv.writer(text, lineterminator="\n")
     known = ["label"] if labels is not None else []
     table.writerow(["file", *known, "predicted", *(f"p({name})" for name in classes), *["doubt"] * (doubt is not None)])

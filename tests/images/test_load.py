@@ -725,7 +725,7 @@ def test_split_is_the_same_in_every_version():
         ({"fraction": float("nan")}, "fraction is nan"),
         ({"test_share": 0}, "test_share is 0, but must be between 0 and 1"),
         ({"test_share": 1.0}, r"test_share is 1\.0"),
-        ({"seed": -1}, "seed is -1, but must be an integer of at least 0"),
+        ({"seed": -1}, "seed is -1, but must be an integer from 0 to"),
         ({"seed": 0.5}, r"seed is 0\.5"),
         ({"rule": "stratified"}, "rule is 'stratified', but must be one of 'grouped', 'random'"),
     ],
