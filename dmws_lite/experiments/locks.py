@@ -45,6 +45,8 @@ def at_work(folder: str | Path, name: str) -> Iterator[bool]:
         Whether the run is this process's; ``False`` while another process is at it. On a file system without locks
         every process is told ``True``.
     """
+    folder = Path(folder)
+    new = not folder.exists()
     handle = _taken(lock_path(folder, name))
     if handle is None:
         yield False
@@ -56,6 +58,9 @@ def at_work(folder: str | Path, name: str) -> Iterator[bool]:
             lock_path(folder, name).unlink()  # while it is still locked: nobody can have taken it over
         with contextlib.suppress(OSError):
             os.close(handle)
+        if new:
+            with contextlib.suppress(OSError):  # where nothing came of the work, no empty folder stays behind
+                folder.rmdir()
 
 
 def _taken(path: Path) -> int | None:

@@ -91,7 +91,12 @@ def class_numbers(text: str) -> list[int]:
 
 
 def write_record(folder: str | Path, run: Run, record: Mapping) -> Path:
-    """Write a record as JSON, atomically: one line per setting and one per epoch, and last a checksum of them all."""
+    """Write a record as JSON, atomically, see :func:`record_text`."""
+    return write_atomic(Path(folder) / f"{run.name}.json", record_text(record))
+
+
+def record_text(record: Mapping) -> str:
+    """Return a record as JSON: one line per setting and one per epoch, and last a checksum of them all."""
     lines = []
     for key, value in with_checksum(record).items():
         if key == "history":
@@ -99,7 +104,7 @@ def write_record(folder: str | Path, run: Run, record: Mapping) -> Path:
             lines.append(f' "history": [\n  {rows}\n ]')
         else:
             lines.append(f" {json.dumps(key)}: {json.dumps(value)}")
-    return write_atomic(Path(folder) / f"{run.name}.json", "{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: object) -> list[dict]:

@@ -191,6 +191,8 @@ class Run:
         for name, values in self.tune:
             if name not in TUNABLE:
                 raise ValueError(f"tune has {name!r}, which cannot be tuned; choose from {', '.join(TUNABLE)}")
+            if any(isinstance(value, bool) for value in values):
+                raise ValueError(f"tune has {name}={list(values)}; give numbers, not true or false")
             if len(set(values)) < 2:
                 raise ValueError(f"tune has {len(set(values))} value of {name}; give at least two")
             for value in values:

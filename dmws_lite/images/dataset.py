@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ import torch
 from .._values import is_integer
 
 LARGEST_SEED = 2**63 - 1  # what PyTorch takes
+
+MOST_LINES = 50  # classes that a description lists
 
 _NAMED = 5  # how many skipped files a warning or a description names
 
@@ -139,8 +141,10 @@ class Images:
         colour = "grey" if self.pixels.ndim == 3 else "rgb"
         lines = [f"{self.name}: {len(self):,} images, {width} x {height} {colour}, {len(self.classes)} classes"]
         pad = max((len(name) for name in self.classes), default=0)
-        for name, count in self.counts().items():
+        counts = self.counts()
+        for name, count in list(counts.items())[:MOST_LINES]:
             lines.append(f"  {name:<{pad}}  {count:>7,}  ({count / max(1, len(self)):.1%})")
+        lines += more_classes(counts.values())
         distinct = len(set(self.digests))
         if distinct < len(self):
             text = f"copies: {len(self) - distinct:,} images repeat another one byte for byte ({distinct:,} distinct)"
@@ -151,13 +155,19 @@ class Images:
         if len(set(self.modes)) > 1:
             lines.append("colour modes of the files (they may reveal the class; colour='grey' removes that):")
             by_class = Counter(zip(self.labels.tolist(), self.modes, strict=True))
-            for label, name in enumerate(self.classes):
+            for label, name in enumerate(self.classes[:MOST_LINES]):
                 modes = [f"{mode} {count:,}" for (owner, mode), count in sorted(by_class.items()) if owner == label]
                 lines.append(f"  {name:<{pad}}  {', '.join(modes)}")
         if self.skipped:
             lines.append(f"skipped: {len(self.skipped):,} unreadable files: {name_some(self.skipped)}")
         lines.extend(f"note: {note}" for note in self.notes)
         return "\n".join(lines)
+
+
+def more_classes(counts: Iterable[int]) -> list[str]:
+    """Return a line on the classes behind the first :data:`MOST_LINES`, which are not listed; none without them."""
+    rest = list(counts)[MOST_LINES:]
+    return [f"  and {len(rest):,} more classes, with {min(rest):,} to {max(rest):,} images each"] if rest else []
 
 
 def check_seed(seed: int) -> None:

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .._values import is_number
-from .dataset import Images, check_seed, half_up
+from .dataset import MOST_LINES, Images, check_seed, half_up, more_classes
 from .dicom import FROM_HEADER
 from .folder_names import part_word, same_name
 
@@ -78,8 +78,10 @@ class Split:
         lines = [f"{title}: {len(self.train):,} training images ({share}), {len(self.test):,} test images"]
         pad = max(len(name) for name in self.train.classes)
         test_counts = self.test.counts()
-        for name, count in self.train.counts().items():
+        counts = self.train.counts()
+        for name, count in list(counts.items())[:MOST_LINES]:
             lines.append(f"  {name:<{pad}}  train {count:>6,}  test {test_counts[name]:>6,}")
+        lines += more_classes(counts.values())
         lines.append(
             f"copies: {self.leaked:,} test images have a byte-identical copy in the training part "
             f"({self.leaked_pool:,} in the whole pool); near-copies are not counted"

@@ -149,7 +149,8 @@ def unpack_tensors(path: str | Path, what: str) -> dict:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    text = str(error).partition(" is damaged: ")[2] or str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def random_states() -> dict[str, Tensor | list[Tensor] | None]:
