@@ -6,6 +6,7 @@ import datetime
 import json
 import math
 import platform
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -176,8 +177,17 @@ def read_record(path: str | Path) -> dict:
     listed = _listed_checksums().get(path.stem)
     if CHECKSUM not in record and listed and content_digest(record)[:_LISTED] not in listed:
         raise Damaged(f"{path} is damaged: its content has another checksum than the project's record of this name")
+    if CHECKSUM not in record and (key := next((k for k, v in record.items() if k != _IMAGES and _is_digest(v)), None)):
+        raise Damaged(f"{path} is damaged: its entry {key!r} is no setting, but looks like a checksum")
     record.pop(CHECKSUM, None)
     return {**LATER_SETTINGS, **record}
+
+
+_IMAGES = "images"  # the entry of `dmws-lite train` that holds a SHA-256, of the images
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 _LISTED = 16  # digits of a checksum in the list, enough against accidents
