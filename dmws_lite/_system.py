@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -60,6 +62,29 @@ def write_atomic(path: str | os.PathLike[str], content: bytes | str) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
+
+
+def remove_temporaries(path: str | os.PathLike[str]) -> None:
+    """Remove what killed processes left of :func:`write_atomic`; call it only where no other process writes the file.
+
+    Args:
+        path: what was to be written.
+    """
+    target = Path(path)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        if re.fullmatch(r"[a-z0-9_]{8}", left.name.removeprefix(f".{target.name}.")):  # as mkstemp names files
+            left.unlink(missing_ok=True)
+
+
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """Return a path with ``~`` expanded; where this user has no home, a folder for temporary files stands in for it."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        text = os.fspath(path)
+        if text.startswith("~"):
+            text = os.path.join(tempfile.gettempdir(), *text.replace(os.sep, "/").split("/")[1:])
+        return Path(text)
 
 
 def available_processors() -> int:

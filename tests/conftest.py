@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from browser import chromium  # noqa: F401  a fixture
 from wheel_environment import wheel, wheel_python  # noqa: F401  fixtures
@@ -9,6 +11,11 @@ from wheel_environment import wheel, wheel_python  # noqa: F401  fixtures
 import dmws_lite  # noqa: F401  before any test imports torch: sets how torch's threads wait, here and in kernels
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, so that a change is judged by what it changes; every night others (NIGHTLY=1).
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("others", max_examples=1000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("others" if os.environ.get("NIGHTLY") else "same")
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,26 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
 
 
+MOST_CLASSES = 30  # of a table of confusions: a wider one fits no screen, and with thousands no disk either
+
+
+def confusion_lines(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
+    """Return a confusion matrix as text; of many classes the confusions that are most frequent.
+
+    Args:
+        classes: names, in the order of the rows (truth) and columns (predicted).
+        matrix: ``(K, K)`` counts.
+    """
+    if len(classes) <= MOST_CLASSES:
+        rows = [("truth \\ predicted", *classes)]
+        rows += [(name, *map(str, row)) for name, row in zip(classes, matrix)]
+        return columns(rows, right=len(classes))
+    wrong = [(n, i, k) for i, row in enumerate(matrix) for k, n in enumerate(row) if n and i != k]
+    most = sorted(wrong, key=lambda each: (-each[0], each[1:]))[:10]
+    rows = [("truth", "predicted", "images"), *((classes[i], classes[k], str(n)) for n, i, k in most)]
+    return f"the most frequent confusions of {len(classes):,} classes:\n" + columns(rows, right=1)
+
+
 def columns(rows: Sequence[Sequence[str]], right: int = 0) -> str:
     """Align rows of text.
 

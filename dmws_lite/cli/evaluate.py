@@ -19,7 +19,7 @@ from ..training.device import pick_device
 from ..training.doubt import features_of, load_typical
 from ..training.evaluate import predict_probabilities, score
 from ..training.saved import Card, load, predictions_csv
-from .common import DONE, NOT_A_DEVICE, add_command, columns
+from .common import DONE, MOST_CLASSES, NOT_A_DEVICE, add_command, columns, confusion_lines
 from .folder import FOLDER_OPTIONS, add_folder_options, look_at, read
 
 
@@ -119,14 +119,13 @@ def _numbers(card: Card, shares: Tensor, labels: Tensor) -> list[str]:
     ]
     rows = [("class", "found", "of", "share", "95% interval")]
     for k, name in enumerate(card.classes):
+        if k >= MOST_CLASSES:
+            rows.append((f"and {len(card.classes) - k:,} more classes", "", "", "", ""))
+            break
         if sums[k]:
             low, high = proportion_interval(matrix[k][k] / sums[k], sums[k])
             share = f"{matrix[k][k] / sums[k]:.3f}"
             rows.append((name, str(matrix[k][k]), str(sums[k]), share, f"{low:.3f} to {high:.3f}"))
         else:
             rows.append((name, "", "0", "", "no image"))
-    table = [
-        ("truth \\ predicted", *card.classes),
-        *((name, *map(str, row)) for name, row in zip(card.classes, matrix)),
-    ]
-    return [*lines, "", columns(rows, right=4), "", columns(table, right=len(card.classes))]
+    return [*lines, "", columns(rows, right=4), "", confusion_lines(card.classes, matrix)]

@@ -8,15 +8,14 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
 
 from .._system import available_processors, data_path
-from ..experiments.grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, run_grid
-from ..experiments.records import read_records, run_of
+from ..experiments.grids import Grid, GridError, estimate_seconds, known_grids, missing, read_grid, records_of, run_grid
+from ..experiments.records import read_record
 from ..experiments.run import Run
 from .common import DONE, FAILED, STOPPED, add_command, columns, duration
 
@@ -126,7 +125,7 @@ def run_command(given: argparse.Namespace) -> int:
         raise NotADirectoryError(f"{out} is a file; give --out a folder")
 
     def say(line: str) -> None:
-        failed = line.startswith("failed")
+        failed = line.startswith(("failed", "damaged"))
         if failed or not given.quiet:
             tqdm.write(_for_command_line(line), file=sys.stderr if failed else sys.stdout)
 
@@ -147,6 +146,8 @@ def run_command(given: argparse.Namespace) -> int:
     text = f"{grid.name}: {finished}, {len(grid.runs) - left} of {len(grid.runs)} records are in {out}"
     if done.failed:
         text += f"; {done.failed} failed, see the .failed.json files there"
+    elif done.elsewhere and left:
+        text += f"; {left} are not there yet, another process was at {done.elsewhere} of them"
     elif left:
         text += f"; {left} are left for {'later' if math.isfinite(given.minutes) else 'the other shares'}"
     print(text)
@@ -208,26 +209,28 @@ def report_command(given: argparse.Namespace) -> int:
     matplotlib.use("Agg")  # figures go to files: no window system is asked for
     grid = read_grid(given.grid)
     folder = given.records or records_folder(given.grid, grid)
-    names = {run.name for run in grid.runs}
-    records = [record for record in read_records(folder) if _name(record) in names]
+    found, damaged = records_of(grid, folder)
+    for path, problem in damaged.items():
+        print(f"damaged: {path.name}: {problem}; it is left out", file=sys.stderr)
+    records = [read_record(path) for path in sorted(found.values()) if path not in damaged]
     if not records:
-        raise ValueError(f"{folder} has no record of {grid.name}; make some with `dmws-lite run {given.grid}`")
+        raise ValueError(
+            f"{folder} has no {'undamaged ' if damaged else ''}record of {grid.name}; make some with "
+            f"`dmws-lite run {given.grid}`"
+        )
     written = write_report(grid, records, given.out or Path("runs") / grid.name / "report")
     for path in written:
         if path.suffix == ".md":
             print(path.read_text(encoding="utf-8"))
     print("written: " + ", ".join(str(path) for path in written), file=sys.stderr)
-    if left := len(missing(grid, folder)):
+    if left := len(grid.runs) - len(found):
         print(f"warning: {left} of {len(grid.runs)} runs are missing in {folder}", file=sys.stderr)
-    return DONE
-
-
-def _name(record: Mapping) -> str:
-    """Return the name that the record's description has now; empty if this version cannot describe it."""
-    try:
-        return run_of(record).name
-    except (TypeError, ValueError):
-        return ""
+    if damaged:
+        print(
+            f"warning: {len(damaged)} records are damaged; `dmws-lite run {given.grid}` makes them again",
+            file=sys.stderr,
+        )
+    return FAILED if damaged else DONE
 
 
 def records_folder(source: str, grid: Grid) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..experiments.check import check_record
+from ..experiments.records import record_files
 from .common import DONE, FAILED, add_command
 
 
@@ -17,7 +18,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "records",
         check_command,
         """
-        Check records: their names, settings and numbers must agree.
+        Check records: their form, checksum, names, settings and numbers must agree.
 
         Each record is checked by itself. What is wrong is listed under its name. A record that contradicts itself
         nowhere may still be of a run that never took place; what can be checked beyond that is to run it again.
@@ -52,4 +53,4 @@ def _records(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    yield from (file for file in sorted(path.rglob("*.json")) if not file.name.endswith(".failed.json"))
+    yield from record_files(path)

@@ -10,11 +10,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .._system import write_atomic
+from .._sealed import read_json, with_checksum
+from .._system import remove_temporaries, write_atomic
 from ..distillation.strategies import STRATEGIES
+from ..experiments.check import check_record
 from ..experiments.execute import Outcome, Shelf, carry_out
+from ..experiments.locks import at_work, owner_text
 from ..experiments.methods import METHODS
 from ..experiments.model_card import write_model_card
+from ..experiments.records import record_text
 from ..experiments.run import Run
 from ..experiments.statistics import proportion_interval
 from ..images.dataset import Images
@@ -35,15 +39,19 @@ from ..teachers.load import load_teacher
 from ..teachers.pairs import PAIRS
 from ..training.config import BALANCES, TrainConfig
 from ..training.device import pick_device
-from ..training.doubt import measure_typical, save_typical
+from ..training.doubt import DOUBT, measure_typical, save_typical
 from ..training.evaluate import predict_probabilities
-from ..training.saved import WEIGHTS, describe, predictions_csv, save
-from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, columns, duration
+from ..training.saved import CARD, WEIGHTS, describe, predictions_csv, save
+from .common import DONE, NOT_A_DEVICE, STOPPED, add_command, confusion_lines, duration
 from .folder import FOLDER_OPTIONS, add_folder_options, look_at, read, settings_of, with_test_folder
 
 SETTINGS, RECORD, CHECKPOINT, TESTED = "settings.json", "record.json", "checkpoint.pt", "test_files.csv"
 
 MODEL_CARD = "MODEL_CARD.md"
+
+_FILES = (SETTINGS, RECORD, CHECKPOINT, TESTED, MODEL_CARD, WEIGHTS, CARD, DOUBT)
+
+_LOCK = "training"
 
 _DEFAULT_STEPS = 800
 # One selection, without a second student: book/paper_vs_here.md, "If you train tomorrow", says why. The same section
@@ -172,7 +180,7 @@ def train_command(given: argparse.Namespace) -> int:
     _check_places(given.folder, given.out)
     pick_device(given.device)
     _check_options(given)
-    teacher = load_teacher("auto") if given.pair == "auto" else None
+    teacher = load_teacher(_pair_before(given.out) or "auto") if given.pair == "auto" else None
     run = _run(given, teacher.pair if teacher else given.pair)
     _check_effect(given, run)
     settings = {**run.settings(), **settings_of(given), **_split_settings(given), "device": given.device}
@@ -182,36 +190,45 @@ def train_command(given: argparse.Namespace) -> int:
     groups = known_patients(images, given.patient)
     settings["images"] = _digest(images, groups)
     _check_same(given.out, settings)
-    if (given.out / RECORD).is_file():
+    if (given.out / RECORD).is_file() and not (given.out / CHECKPOINT).is_file():
+        record = _record_before(given.out)
         print(f"\n{given.out} holds this run, and it has finished. Its result:")
-        _print_result(json.loads((given.out / RECORD).read_text(encoding="utf-8")))
+        _print_result(record)
         return DONE
     data, facts = _split(images, groups, given, run)
 
     def begin() -> None:
         if (given.out / CHECKPOINT).is_file():
             print(f"resuming the run begun in {given.out}", flush=True)
-        write_atomic(given.out / SETTINGS, json.dumps(settings, indent=1) + "\n")
+        write_atomic(given.out / SETTINGS, json.dumps(with_checksum(settings), indent=1) + "\n")
 
-    try:
-        trained = carry_out(
-            run,
-            Shelf(loaded=teacher),
-            data=data,
-            progress=not given.quiet,
-            command="dmws-lite train FOLDER --out RUNFOLDER",
-            device=given.device,
-            checkpoint=given.out / CHECKPOINT,
-            on_start=begin,
-            balance=given.balance,
-            most_steps=run.steps,
-        )
-    except KeyboardInterrupt:
-        print(
-            f"stopped: finished epochs are kept in {given.out}; run the same command again to resume", file=sys.stderr
-        )
-        return STOPPED
-    record = _finish(given.out, run, {**settings, **facts}, trained, groups)
+    shelf = Shelf(loaded=teacher, keep=given.out)
+    with at_work(given.out, _LOCK) as free:
+        if not free:
+            raise ValueError(f"{given.out} is in use by {owner_text(given.out, _LOCK)}; wait, or give another --out")
+        for name in _FILES:
+            remove_temporaries(given.out / name)
+        try:
+            trained = carry_out(
+                run,
+                shelf,
+                data=data,
+                progress=not given.quiet,
+                command="dmws-lite train FOLDER --out RUNFOLDER",
+                device=given.device,
+                checkpoint=given.out / CHECKPOINT,
+                on_start=begin,
+                balance=given.balance,
+                most_steps=run.steps,
+            )
+        except KeyboardInterrupt:
+            print(
+                f"stopped: finished epochs are kept in {given.out}; run the same command again to resume",
+                file=sys.stderr,
+            )
+            return STOPPED
+        record = _finish(given.out, run, {**settings, **facts}, trained, groups)
+        shelf.forget()
     _print_result(record)
     print(f"\nwritten: {given.out}; use it with: dmws-lite predict {given.out} IMAGES")
     print(NOT_A_DEVICE, file=sys.stderr)
@@ -359,10 +376,7 @@ def _check_same(out: Path, settings: dict) -> None:
     path = out / SETTINGS
     if not path.is_file():
         return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is damaged; delete {out} or give another --out") from error
+    before = _settings_before(path, out)
     other = [name for name, value in settings.items() if before.get(name) != value]
     if other == ["images"]:
         raise ValueError(f"{out} holds a run on other images (the folder has changed since); give another --out")
@@ -373,6 +387,32 @@ def _check_same(out: Path, settings: dict) -> None:
             if name != "images"
         )
         raise ValueError(f"{out} holds another run: {changes}; give another --out")
+
+
+def _settings_before(path: Path, out: Path) -> dict:
+    try:
+        return read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; delete {out} or give another --out") from error
+
+
+def _pair_before(out: Path) -> str:
+    """Return the pair that a run begun in a folder got from ``--pair auto``, or ``""``: it goes on with that one."""
+    path = out / SETTINGS
+    pair = _settings_before(path, out).get("pair") if path.is_file() else ""
+    return pair if isinstance(pair, str) and pair in PAIRS else ""
+
+
+def _record_before(out: Path) -> dict:
+    """Return the record of a finished run."""
+    path = out / RECORD
+    try:
+        record = read_json(path)
+        if problems := check_record(path):
+            raise ValueError(f"{path} is damaged: {problems[0]}")
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it and run the same command again, or give another --out") from error
+    return record
 
 
 def _as_given(name: str, value: object) -> object:
@@ -389,23 +429,48 @@ def _digest(images: Images, groups: Sequence[str] | None) -> str:
 
 
 def _finish(out: Path, run: Run, settings: dict, trained: Outcome, groups: Sequence[str] | None) -> dict:
-    """Write all results; the record last, because it marks the run as finished."""
+    """Write all results: the record first, then the network, then what can be made again from them.
+
+    What fails at the end is a warning. The checkpoint goes last: as long as it is there, the same command writes
+    everything once more.
+    """
     data, main = trained.data, trained.main
     classes = data.train.classes
     whole = METHODS[run.method].start == "teacher"
-    card = describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"])
-    save(out, main, replace(card, **{n: settings[n] for n in ("slices", "axis", "window") if n in settings}))
-    save_typical(out, measure_typical(main, data.train.pixels, data.train.labels, data.test.pixels))
-    shares = predict_probabilities(main, data.test.pixels)
-    write_atomic(out / TESTED, predictions_csv(data.test.files, classes, shares, data.test.labels))
     if groups is not None:
         in_test = len({groups[i] for i in data.test_index.tolist()})
         settings = {**settings, "test_groups": in_test}
     record = {**settings, **trained.record}
-    write_model_card(out / MODEL_CARD, record, data)
-    write_atomic(out / RECORD, json.dumps(record, indent=1) + "\n")
-    (out / CHECKPOINT).unlink(missing_ok=True)
+    write_atomic(out / RECORD, record_text(record))
+    card = describe(main, run.pair, whole, classes, run.size, settings["colour"], settings["fit"])
+    save(out, main, replace(card, **{n: settings[n] for n in ("slices", "axis", "window") if n in settings}))
+
+    def tested() -> None:
+        shares = predict_probabilities(main, data.test.pixels)
+        write_atomic(out / TESTED, predictions_csv(data.test.files, classes, shares, data.test.labels))
+
+    def doubt() -> None:
+        save_typical(out, measure_typical(main, data.train.pixels, data.train.labels, data.test.pixels))
+
+    failed = False
+    for name, write in (
+        (TESTED, tested),
+        (DOUBT, doubt),
+        (MODEL_CARD, lambda: write_model_card(out / MODEL_CARD, record, data)),
+    ):
+        try:
+            write()
+        except _AFTERWARDS as error:
+            failed = True
+            reason = " ".join(str(error).split()) or type(error).__name__
+            print(f"warning: {name} is not written ({reason}); the result is in {out / RECORD}", file=sys.stderr)
+    if not failed:
+        (out / CHECKPOINT).unlink(missing_ok=True)
     return record
+
+
+# What can go wrong with a file that is not needed for the result: the disk, and mistakes of ours.
+_AFTERWARDS = (OSError, ValueError, RuntimeError, ArithmeticError, TypeError, LookupError, AttributeError, ImportError)
 
 
 def _print_result(record: dict) -> None:
@@ -418,7 +483,7 @@ def _print_result(record: dict) -> None:
     print(f"macro F1 {metrics['macro_f1']:.3f}, AUROC {metrics['auroc']:.3f}; {duration(record['seconds'])}")
     for line in class_lines(record["classes"], metrics["confusion"]):
         print(line)
-    print("\n" + _confusion(record["classes"], metrics["confusion"]))
+    print("\n" + confusion_lines(record["classes"], metrics["confusion"]))
 
 
 def class_lines(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[str]:
@@ -433,9 +498,3 @@ def class_lines(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> list
             f"{matrix[rarest][rarest] / sums[rarest]:.3f}"
         )
     return lines
-
-
-def _confusion(classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
-    rows = [("truth \\ predicted", *classes)]
-    rows += [(name, *map(str, row)) for name, row in zip(classes, matrix)]
-    return columns(rows, right=len(classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -99,7 +100,8 @@ def skd_loss(
         ``{"loss", "ce", "kd"}``: the total, the cross-entropy and the KL divergence (without ``tau**2``).
 
     Raises:
-        ValueError: alpha or tau out of range, or the shapes differ.
+        ValueError: alpha or tau out of range, the shapes differ, or a target is no class number (on a GPU, PyTorch
+            ends the process for one that is out of range).
 
     Example:
         >>> import torch
@@ -114,6 +116,15 @@ def skd_loss(
             f"logits of shape {tuple(main_logits.shape)} (main) and {tuple(aux_logits.shape)} (auxiliary) do not "
             "match; both must be (N, K)"
         )
-    ce = F.cross_entropy(main_logits.float(), targets)
+    if targets.dtype != torch.int64 or targets.shape != main_logits.shape[:1]:
+        raise ValueError(
+            f"targets are {targets.dtype} with shape {tuple(targets.shape)}; they must be torch.int64 with shape (N,), "
+            "class numbers from 0"
+        )
+    try:
+        # By default PyTorch would pass over images of class -100 in silence.
+        ce = F.cross_entropy(main_logits.float(), targets, ignore_index=-(2**31))
+    except IndexError as error:
+        raise ValueError(f"{error}: {main_logits.shape[1]} classes allow 0 to {main_logits.shape[1] - 1}") from error
     kd = softened_kl(main_logits, aux_logits, tau)
     return {"loss": alpha * ce + (1 - alpha) * tau**power * kd, "ce": ce, "kd": kd}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from .._values import check_integer
 from .options import BETA
 
 BUFFER_CHOICES = ("lerp", "copy", "keep")
@@ -106,6 +107,8 @@ def _paired(aux: nn.Module, main: nn.Module) -> _Pairs:
         if different:
             raise ValueError(f"main and auxiliary differ at {different[0]!r}; both must be the same architecture")
     for name, parameter in [*aux_params.items(), *main_params.items()]:
+        if parameter.is_meta:
+            raise ValueError(f"{name} is on the device meta, which holds no values; make both networks on the CPU")
         if parameter.dtype != torch.float32:
             raise ValueError(f"{name} is {parameter.dtype}, but the average needs fp32; call .float() on both networks")
     floats = [name for name, buffer in aux_buffers.items() if buffer.is_floating_point()]
@@ -185,8 +188,7 @@ def remaining_share(beta: float, steps: int) -> float:
         0.01
     """
     check_beta(beta)
-    if steps < 0:
-        raise ValueError(f"steps={steps} is negative; count updates from 0")
+    check_integer("steps", steps, 0)
     return float(beta) ** steps
 
 

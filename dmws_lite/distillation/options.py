@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+
+from .._values import is_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +50,7 @@ class Option:
         Raises:
             ValueError: the value is not a number in the range.
         """
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not number or not self.low <= value <= self.high or (self.open_low and value == self.low):
+        if not is_number(value) or not self.low <= value <= self.high or (self.open_low and value == self.low):
             raise ValueError(f"{name}={value!r} is out of range; choose a number in {self.range}: {self.description}")
 
     def field(self, default: float | None = None) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
 
+from .._system import write_atomic
+from .._values import check_weights
 from ..distillation.strategies import STRATEGIES, make_strategy
 from ..distillation.strategies.base import Strategy
 from ..images.dataset import Images
@@ -16,13 +19,34 @@ from ..images.packed import packed_path, unpack_images
 from ..images.splits import Split, split, with_label_noise
 from ..teachers.load import load_teacher
 from ..teachers.pairs import make_student
+from ..training.checkpoint import pack_tensors, unpack_tensors
 from ..training.config import Result
-from ..training.device import PeakMemory
+from ..training.device import PeakMemory, pick_device
 from ..training.fit import fit
 from .methods import METHODS, start_students
 from .records import outcome
 from .run import Run
 from .tuning import choose, trials
+
+_FROZEN = ".frozen-"  # how the files of networks that strategies train first begin
+
+
+def _digest(key: object) -> str:
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+
+
+def _taken_back(model: nn.Module, path: Path) -> bool:
+    """Fill a network from a file that was kept; a damaged one is as good as none."""
+    if not path.is_file():
+        return False
+    try:
+        weights = unpack_tensors(path, "network")
+        check_weights(weights, str(path), "it is trained again")
+        model.load_state_dict(weights)
+    except (ValueError, RuntimeError) as error:
+        print(f"{path.name} is not used ({' '.join(str(error).split())[:200]}); it is trained again", flush=True)
+        return False
+    return True
 
 
 @dataclass
@@ -35,12 +59,15 @@ class Shelf:
         root: folder of the data sets, see :func:`dmws_lite.images.load.load_images`.
         data: a split that the caller made; runs are trained and tested on it, and nothing is read.
         loaded: a teacher that the caller loaded, in place of the pair's.
+        keep: folder in which the networks that strategies train first survive a kill; ``None`` for none.
     """
 
     root: str | Path | None = None
     data: Split | None = None
     loaded: nn.Module | None = None
+    keep: Path | None = None
     _kept: dict[str, tuple[object, object]] = field(default_factory=dict, repr=False)
+    _files: list[Path] = field(default_factory=list, repr=False)
 
     def _once(self, kind: str, key: object, make: Callable[[], object]) -> object:
         if kind not in self._kept or self._kept[kind][0] != key:
@@ -88,12 +115,18 @@ class Shelf:
             run.rule,
         )
 
-    def strategy(self, run: Run, device: str = "auto") -> Strategy:
+    def forget(self) -> None:
+        """Remove the networks that strategies trained first from the folder :attr:`keep`."""
+        for path in self.keep.glob(f".*{_FROZEN.strip('.')}*.pt*") if self.keep is not None else ():
+            path.unlink(missing_ok=True)
+
+    def strategy(self, run: Run, device: str = "auto", resume_from: str | Path | None = None) -> Strategy:
         """Return the run's strategy; a frozen network that it needs is trained first, with labels only.
 
         Args:
             run: the run.
             device: where the frozen network is trained.
+            resume_from: checkpoint of its training; ``None`` for none.
         """
         kind = STRATEGIES[run.strategy_name]
         if not kind.needs:
@@ -120,8 +153,18 @@ class Shelf:
         def train() -> nn.Module:
             data = self.split(run)
             main, _ = self.students(run, method)
-            fit(main, None, data, replace(run.config(len(data.train)), device=device))
-            return main
+            config = replace(run.config(len(data.train)), device=device, checkpoint=resume_from)
+            if self.keep is None:
+                fit(main, None, data, config)
+                return main
+            stored = self.keep / f"{_FROZEN}{_digest((*key, data.train.digests, device))}.pt"
+            if not _taken_back(main, stored):
+                fit(main, None, data, config)
+                write_atomic(stored, pack_tensors(main.state_dict()))
+            for before in self._files:
+                before.unlink(missing_ok=True)
+            self._files[:] = [stored]
+            return main.to(pick_device(device)).eval()
 
         return make_strategy(run.strategy_name, self._once("frozen", key, train), **run.options)
 
@@ -187,7 +230,8 @@ def carry_out(
     memory = PeakMemory()
     run, tuning = _tuned(run, shelf, device)
     main, auxiliary = shelf.students(run)
-    strategy = shelf.strategy(run, device)
+    first = None if checkpoint is None or shelf.keep is None else shelf.keep / f"{_FROZEN}in-training.pt"
+    strategy = shelf.strategy(run, device, first)
     config = replace(
         run.config(len(data.train), progress),
         device=device,

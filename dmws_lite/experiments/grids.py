@@ -25,6 +25,7 @@ The grids of the book are in ``data/grids``.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -35,20 +36,25 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
-import yaml
 from tqdm.auto import tqdm
 
-from .._system import data_path, write_atomic
+from .._sealed import Damaged, read_file
+from .._system import data_path, remove_temporaries, write_atomic
 from ..distillation.loss import skd_loss
 from ..distillation.moving_average import update_auxiliary
 from ..distillation.strategies import STRATEGIES
 from ..teachers.pairs import make_student
 from ..training.evaluate import predict_logits
+from .check import check_record
 from .execute import Shelf, execute
+from .locks import at_work, owner_text
 from .methods import METHODS
+from .plain_yaml import LARGEST, PlainYamlError, read_plain_yaml
 from .records import write_record
 from .run import Run
 from .stacked import execute_stack, stackable, stacks
+
+MOST_RUNS = 50_000  # of a grid; a slip of the pen in a list of seeds should not keep a machine busy for hours
 
 
 class GridError(ValueError):
@@ -103,38 +109,55 @@ def read_grid(source: str | Path | Mapping) -> Grid:
             )
         path = data_path(f"grids/{source}.yaml")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_plain_yaml(read_file(path, LARGEST).decode("utf-8"))
     except FileNotFoundError:
         raise GridError(f"{path} does not exist; give a YAML file, or one of {', '.join(known_grids())}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise GridError(f"{path} is not YAML ({' '.join(str(error).split())})") from error
+    except PlainYamlError as error:
+        raise GridError(f"{path} is not YAML that can be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise GridError(f"{path} is not YAML that can be read: it is no text in UTF-8 ({error})") from error
+    except Damaged as error:
+        raise GridError(f"{error}; give a YAML file, or one of {', '.join(known_grids())}") from error
     return _expand(content, path.stem)
 
 
 def _expand(content: object, name: str) -> Grid:
-    if not isinstance(content, Mapping) or not isinstance(content.get("blocks"), Sequence):
+    if not isinstance(content, Mapping) or not isinstance(content.get("blocks"), (list, tuple)):
         raise GridError(
             f"grid {name!r} has no list of blocks; see the head of dmws_lite/experiments/grids.py for an example"
         )
     if strangers := set(content) - {"name", "title", "defaults", "blocks", "order"}:
         raise GridError(
-            f"grid {name!r} has the unknown entry {sorted(strangers)[0]!r}; it may have name, title, order, defaults, "
-            "blocks"
+            f"grid {name!r} has the unknown entry {min(strangers, key=str)!r}; it may have name, title, order, "
+            "defaults, blocks"
         )
+    for entry in ("name", "title"):
+        if not isinstance(content.get(entry, ""), str):
+            raise GridError(f"grid {name!r} has the {entry} {content[entry]!r}, which is no text; quote it")
+    defaults = content.get("defaults") or {}
+    if not isinstance(defaults, Mapping):
+        raise GridError(f"grid {name!r} has the defaults {defaults!r}; they are a mapping such as {{size: 64}}")
     order = content.get("order", "data")
     if order not in ("data", "blocks"):
         raise GridError(f"grid {name!r} has order {order!r}; choose data (equal data together) or blocks")
     known = [f.name for f in fields(Run)]
     runs: dict[Run, int] = {}  # and the number of its block
+    asked = 0
     for number, block in enumerate(content["blocks"], start=1):
         if not isinstance(block, Mapping):
             raise GridError(
                 f"block {number} of grid {name!r} is {block!r}; a block is a mapping such as {{seed: [0, 1]}}"
             )
-        settings = {**(content.get("defaults") or {}), **block}
+        settings = {**defaults, **block}
         if strangers := set(settings) - set(known):
             raise GridError(
-                f"block {number} of grid {name!r} has no field {sorted(strangers)[0]!r}; fields: {', '.join(known)}"
+                f"block {number} of grid {name!r} has no field {min(strangers, key=str)!r}; fields: {', '.join(known)}"
+            )
+        asked += math.prod(_count(value) for key, value in settings.items() if key != "tune")
+        if asked > MOST_RUNS:
+            raise GridError(
+                f"grid {name!r} has {asked:,} runs by block {number}; at most {MOST_RUNS:,} are read: shorten a list, "
+                "or make several grids"
             )
         lists = [_choices(value) if key != "tune" else [value] for key, value in settings.items()]
         for values in itertools.product(*lists):
@@ -158,6 +181,13 @@ def _expand(content: object, name: str) -> Grid:
     return Grid(str(content.get("name", name)), everything, str(content.get("title", "")), blocks)
 
 
+def _count(value: object) -> int:
+    """Return the number of :func:`_choices` without making them."""
+    if isinstance(value, Mapping):
+        return math.prod(map(_count, value.values()))
+    return len(value) if isinstance(value, list) else 1
+
+
 def _choices(value: object) -> list:
     """Return what a value stands for: a list's entries, all combinations of a mapping's lists, or itself."""
     if isinstance(value, Mapping):
@@ -170,16 +200,49 @@ def _choices(value: object) -> list:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a call of :func:`run_grid` did: numbers of runs of the share made, there without it, and failed."""
+    """What a call of :func:`run_grid` did: numbers of runs of the share made, there without it, and failed.
+
+    ``elsewhere`` counts the runs that were left because another process is at them.
+    """
 
     made: int
     there: int
     failed: int
+    elsewhere: int = 0
 
 
 def missing(grid: Grid, folder: str | Path) -> list[Run]:
-    """Return the runs of a grid that have no record in the folder."""
-    return [run for run in grid.runs if not (Path(folder) / f"{run.name}.json").exists()]
+    """Return the runs of a grid that have no record in the folder, or a damaged one."""
+    records, damaged = records_of(grid, folder)
+    return [run for run in grid.runs if run not in records or records[run] in damaged]
+
+
+def records_of(grid: Grid, folder: str | Path) -> tuple[dict[Run, Path], dict[Path, str]]:
+    """Find the records of a grid.
+
+    Args:
+        grid: the runs.
+        folder: where their records are.
+
+    Returns:
+        The file of each run that has one, under its name or one that it had before; and those of the files that are
+        damaged, with what is wrong.
+    """
+    folder = Path(folder)
+    names = {path.stem for path in folder.glob("*.json")} if folder.is_dir() else set()
+    found, damaged = {}, {}
+    for run in grid.runs if names else ():
+        name = run.name if run.name in names else next((name for name in run.names if name in names), None)
+        if name is not None:
+            path = found[run] = folder / f"{name}.json"
+            if problems := check_record(path):
+                damaged[path] = problems[0]
+    return found, damaged
+
+
+def _is_there(run: Run, folder: Path) -> bool:
+    path = next((path for name in run.names if (path := folder / f"{name}.json").is_file()), None)
+    return path is not None and not check_record(path)
 
 
 def run_grid(
@@ -198,7 +261,9 @@ def run_grid(
     """Carry out the runs that have no record yet.
 
     A kill at any moment loses at most the run in progress; the same call afterwards goes on. A run that fails is
-    recorded with its error in a ``.failed.json`` file, which the same run removes when it succeeds later.
+    recorded with its error in a ``.failed.json`` file, which the same run removes when it succeeds later. A record that
+    is damaged is named, put aside under another name, and made again. Several processes may work on one grid: each
+    leaves a run that another one is at.
 
     Args:
         grid: the runs.
@@ -217,33 +282,63 @@ def run_grid(
         shelf: what the runs share, made with ``root`` where left out.
     """
     own = list(stacks(grid.runs, grid.blocks, stack))[share[0] - 1 :: share[1]]
-    lacking = set(missing(grid, folder))
+    folder = Path(folder)
+    records, damaged = records_of(grid, folder)
+    lacking = {run for run in grid.runs if run not in records or records[run] in damaged}
     todo = [[run for run in runs if run in lacking] for runs in own]
-    shelf, made, failed = shelf or Shelf(root), 0, 0
+    aside = {run: (path, damaged[path]) for run, path in records.items() if path in damaged}
+    shelf, made, failed, elsewhere = shelf or Shelf(root, keep=folder), 0, 0, 0
     with tqdm(total=sum(map(len, todo)), unit="run", disable=not progress, smoothing=0) as bar:
         shortest = math.inf
         for runs in filter(None, todo):
             began = time.monotonic()
             if began + (0 if shortest == math.inf else shortest) > until:
                 break
-            runs = [run for run in runs if not (Path(folder) / f"{run.name}.json").exists()]  # others may be faster
-            for run, found in _carried_out(runs, shelf, command, device, stack, bar):
-                failure = Path(folder) / f"{run.name}.failed.json"
-                if isinstance(found, Exception):
-                    write_atomic(failure, _failure(run, found, command))
-                    say(f"failed: {run.name}: {found}")
-                    failed += 1
-                else:
-                    write_record(folder, run, found)
-                    failure.unlink(missing_ok=True)
-                    say(f"{run.name}: accuracy {found['metrics']['accuracy']:.3f}, {found['seconds']:.0f} s")
-                    made += 1
-            shortest = min(shortest, time.monotonic() - began)
+            with contextlib.ExitStack() as locks:
+                free = [run for run in runs if locks.enter_context(at_work(folder, run.name))]
+                for run in set(runs) - set(free):
+                    say(f"left to {owner_text(folder, run.name)}: {run.name}")
+                    elsewhere += 1
+                free = [run for run in free if not _is_there(run, folder)]  # others may be faster
+                for run in free:
+                    remove_temporaries(folder / f"{run.name}.json")
+                    if run in aside:
+                        say(_put_aside(*aside[run]))
+                for run, found in _carried_out(free, shelf, command, device, stack, bar):
+                    if _written(folder, run, found, command, say):
+                        made += 1
+                    else:
+                        failed += 1
+            if free:
+                shortest = min(shortest, time.monotonic() - began)
             bar.n = made + failed
             bar.refresh()
     left = set(missing(grid, folder))
+    if not left:
+        shelf.forget()
     there = sum(run not in left for runs in own for run in runs) - made
-    return Progress(made, there, failed)
+    return Progress(made, there, failed, elsewhere)
+
+
+def _put_aside(path: Path, problem: str) -> str:
+    """Rename a damaged record, so that nothing of it is lost, and return the line that says so."""
+    kept = path.with_name(f"{path.name}.damaged")
+    with contextlib.suppress(FileNotFoundError):
+        path.replace(kept)
+    return f"damaged: {path.name}: {problem}; it is kept as {kept.name}, and the run is made again"
+
+
+def _written(folder: Path, run: Run, found: dict | Exception, command: str, say: Callable[[str], None]) -> bool:
+    """Write the record of a run, or its failure; return whether it succeeded."""
+    failure = folder / f"{run.name}.failed.json"
+    if isinstance(found, Exception):
+        write_atomic(failure, _failure(run, found, command))
+        say(f"failed: {run.name}: {found}")
+        return False
+    write_record(folder, run, found)
+    failure.unlink(missing_ok=True)
+    say(f"{run.name}: accuracy {found['metrics']['accuracy']:.3f}, {found['seconds']:.0f} s")
+    return True
 
 
 def _carried_out(
@@ -251,7 +346,7 @@ def _carried_out(
 ) -> Iterator[tuple[Run, dict | Exception]]:
     """Give each run with its record, or with the error that it ended in."""
     # MemoryError and KeyboardInterrupt end the grid: the next run would fare no better.
-    errors = (ValueError, OSError, RuntimeError, ArithmeticError, ImportError)
+    errors = (ValueError, OSError, RuntimeError, ArithmeticError, ImportError, TypeError, LookupError, AttributeError)
     if len(runs) > 1 or (stack > 1 and runs and runs[0].tune and stackable(runs[0])):
         try:
             yield from execute_stack(runs, shelf, command=command, device=device, limit=stack)

@@ -6,15 +6,18 @@ import datetime
 import json
 import math
 import platform
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import timm
 import torch
 
+from .._sealed import CHECKSUM, Damaged, content_digest, read_json, with_checksum
 from .._system import data_path, write_atomic
 from ..images.splits import Split
 from ..training.config import Result
@@ -89,15 +92,20 @@ def class_numbers(text: str) -> list[int]:
 
 
 def write_record(folder: str | Path, run: Run, record: Mapping) -> Path:
-    """Write a record as JSON, atomically: one line per setting and one per epoch."""
+    """Write a record as JSON, atomically, see :func:`record_text`."""
+    return write_atomic(Path(folder) / f"{run.name}.json", record_text(record))
+
+
+def record_text(record: Mapping) -> str:
+    """Return a record as JSON: one line per setting and one per epoch, and last a checksum of them all."""
     lines = []
-    for key, value in record.items():
+    for key, value in with_checksum(record).items():
         if key == "history":
             rows = ",\n  ".join(json.dumps(row) for row in value)
             lines.append(f' "history": [\n  {rows}\n ]')
         else:
             lines.append(f" {json.dumps(key)}: {json.dumps(value)}")
-    return write_atomic(Path(folder) / f"{run.name}.json", "{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: object) -> list[dict]:
@@ -113,7 +121,7 @@ def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: 
         filled with the values that they stand for.
 
     Raises:
-        ValueError: a file is not a record; the message names it and the remedy.
+        ValueError: a file is no record, or not what it was when it was written; the message names it and the remedy.
 
     Example:
         >>> from dmws_lite.experiments.records import read_records
@@ -121,19 +129,85 @@ def read_records(folder: str | Path | None = None, *, grid: str = "", **wanted: 
         >>> [(record["seed"], round(record["metrics"]["accuracy"], 3)) for record in records]
         [(0, 0.776), (1, 0.783), (2, 0.824)]
     """
-    folder = data_path("results") if folder is None else Path(folder)
     found = []
-    for path in sorted((folder / grid).rglob("*.json")):
+    for path in record_files(folder, grid):
         try:
-            record = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path.name} is not a record ({error}); delete it and run the command again") from error
-        if "metrics" not in record:
-            continue
-        record = {**LATER_SETTINGS, **record}
+            record = read_record(path)
+        except Damaged as error:
+            raise ValueError(f"{error}; delete it and run its grid again") from error
         if all(record.get(key) == value for key, value in wanted.items()):
             found.append(record)
     return found
+
+
+# JSON files beside records that are none.
+_NO_RECORDS = frozenset({"critical_facts.json", "settings.json", "model.json"})
+
+
+def record_files(folder: str | Path | None = None, grid: str = "") -> list[Path]:
+    """Return the files that are records or ought to be, ordered by path.
+
+    What a failed run left behind is none of them, and no file of another kind; a damaged record is.
+
+    Args:
+        folder: where they lie, sub-folders included; ``None`` for the project's own ``data/results``.
+        grid: only those of one grid: the sub-folder of that name.
+    """
+    folder = data_path("results") if folder is None else Path(folder)
+    names = sorted((folder / grid).rglob("*.json"))
+    return [path for path in names if not path.name.endswith(".failed.json") and path.name not in _NO_RECORDS]
+
+
+def read_record(path: str | Path) -> dict:
+    """Read one record, with the settings that came after it, and check that it is as it was written.
+
+    Its own checksum is compared. A record from before there were checksums, if it is one of the project's, is compared
+    with the list that comes with the project.
+
+    Raises:
+        Damaged: it is no record, or has changed; the message names it.
+    """
+    path = Path(path)
+    try:
+        record = read_json(path)
+    except OSError as error:
+        raise Damaged(f"{path} cannot be read ({error.strerror or error})") from error
+    if not isinstance(record.get("metrics"), dict):
+        raise Damaged(f"{path} is no record: it has no metrics")
+    listed = _listed_checksums().get(path.stem)
+    if CHECKSUM not in record and listed and content_digest(record)[:_LISTED] not in listed:
+        raise Damaged(f"{path} is damaged: its content has another checksum than the project's record of this name")
+    if CHECKSUM not in record and (key := next((k for k, v in record.items() if k != _IMAGES and _is_digest(v)), None)):
+        raise Damaged(f"{path} is damaged: its entry {key!r} is no setting, but looks like a checksum")
+    record.pop(CHECKSUM, None)
+    return {**LATER_SETTINGS, **record}
+
+
+_IMAGES = "images"  # the entry of `dmws-lite train` that holds a SHA-256, of the images
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+_LISTED = 16  # digits of a checksum in the list, enough against accidents
+
+
+@cache
+def _listed_checksums() -> dict[str, frozenset[str]]:
+    """Return the checksums of the project's records that have none of their own, by run name."""
+    found: dict[str, set[str]] = {}
+    for line in data_path("results/checksums.txt").read_text(encoding="utf-8").splitlines():
+        digest, _, name = line.partition(" ")
+        found.setdefault(name, set()).add(digest)
+    return {name: frozenset(digests) for name, digests in found.items()}
+
+
+def checksum_lines(folders: Iterable[str | Path]) -> list[str]:
+    """Return the lines of ``checksums.txt`` for the records of some folders that have no checksum of their own."""
+    files = [path for folder in folders for path in record_files(folder)]
+    records = [(path.stem, read_json(path)) for path in files]
+    return sorted({f"{content_digest(r)[:_LISTED]} {name}" for name, r in records if CHECKSUM not in r})
 
 
 def records_frame(records: Iterable[Mapping] | None = None) -> pandas.DataFrame:

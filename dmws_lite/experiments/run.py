@@ -7,11 +7,13 @@ under the run's name. :mod:`dmws_lite.experiments.grids` describes many runs in 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
+from .._values import check_integer, is_number, plain
 from ..distillation.strategies import STRATEGIES, check_strategy_options, strategy_options
 from ..selection.rules import check_rule
 from ..teachers.pairs import PAIRS
@@ -37,6 +39,9 @@ AUGMENTATIONS: dict[str, dict[str, object]] = {"standard": {}, "none": {"shift":
 # Settings that a run may choose for itself by training on a part of its training images.
 TUNABLE = ("learning_rate", "alpha", "beta", "tau")
 
+# Settings that are real numbers, however they are written.
+_REAL = ("fraction", "learning_rate", "alpha", "beta", "tau", "label_noise")
+
 Options = tuple[tuple[str, float], ...]
 Choices = tuple[tuple[str, tuple[float, ...]], ...]
 
@@ -46,7 +51,7 @@ def _sorted_options(given: Mapping[str, float] | Options) -> Options:
         raise ValueError(
             f"strategy_options={given!r} is no mapping; give names with numbers such as {{smoothing: 0.2}}"
         )
-    return tuple(sorted(dict(given).items()))
+    return tuple(sorted((name, plain(value)) for name, value in dict(given).items()))
 
 
 def _sorted_choices(given: Mapping[str, Sequence[float]] | Choices) -> Choices:
@@ -55,7 +60,20 @@ def _sorted_choices(given: Mapping[str, Sequence[float]] | Choices) -> Choices:
         raise ValueError(
             f"tune={given!r} is no mapping of lists; give values such as {{learning_rate: [0.001, 0.004]}}"
         )
-    return tuple(sorted((name, tuple(values)) for name, values in pairs.items()))
+    return tuple(sorted((name, tuple(map(plain, values))) for name, values in pairs.items()))
+
+
+def _whole(given: Mapping[str, object]) -> dict[str, object]:
+    """Return the whole numbers in a mapping, or in its lists, as integers."""
+
+    def of(value: object) -> object:
+        if isinstance(value, Mapping):
+            return _whole(value)
+        if isinstance(value, (tuple, list)):
+            return [of(each) for each in value]
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    return {name: of(value) for name, value in given.items()}
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,8 @@ class Run:
     def __post_init__(self) -> None:
         object.__setattr__(self, "strategy_options", _sorted_options(self.strategy_options))
         object.__setattr__(self, "tune", _sorted_choices(self.tune))
+        for each in fields(self):  # a scalar of NumPy is the number that it is
+            object.__setattr__(self, each.name, plain(getattr(self, each.name)))
         choices = {
             "method": METHODS,
             "pair": tuple(PAIRS),
@@ -137,17 +157,15 @@ class Run:
             "augmentation": AUGMENTATIONS,
         }
         for name, known in choices.items():
-            if getattr(self, name) not in known:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in known:
                 names = ", ".join(k for k in known if k)
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {names}")
         check_rule(self.rule)
         for name in ("seed", "size", "epochs", "steps", "measurements"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name}={value!r} is out of range; choose an integer of at least 0")
+            check_integer(name, getattr(self, name), 0)
         if bool(self.epochs) == bool(self.steps):
             raise ValueError(f"epochs={self.epochs} and steps={self.steps}: give exactly one of them, above 0")
-        if isinstance(self.fraction, bool) or not 0 < self.fraction <= 1:
+        if not is_number(self.fraction) or not 0 < self.fraction <= 1:
             raise ValueError(f"fraction={self.fraction!r} is out of range; choose a share in (0, 1], such as 0.05")
         if self.split_rule not in ("grouped", "random"):
             raise ValueError(f"split_rule={self.split_rule!r} is unknown; choose grouped or random")
@@ -162,18 +180,28 @@ class Run:
             if name in self._paper_options:
                 raise ValueError(f"strategy_options has {name!r}, which is a setting of the run itself: set {name}=")
         check_strategy_options(self.strategy_name, dict(self.strategy_options))
-        if isinstance(self.label_noise, bool) or not 0 <= self.label_noise < 1:
+        if not is_number(self.label_noise) or not 0 <= self.label_noise < 1:
             raise ValueError(f"label_noise={self.label_noise!r} is out of range; choose a share in [0, 1), such as 0.2")
-        if isinstance(self.folds, bool) or not isinstance(self.folds, int) or self.folds < 1:
-            raise ValueError(f"folds={self.folds!r} is out of range; choose an integer of at least 1")
+        check_integer("folds", self.folds, 1)
+        if self.dataset is None:  # no name, so it fails as an unknown data set does: alone, when its turn comes
+            object.__setattr__(self, "dataset", "")
+        if not isinstance(self.dataset, str):
+            raise ValueError(f"dataset={self.dataset!r} is no name; give one such as phantom-mri")
         self.config(1)  # the numbers that training checks
         for name, values in self.tune:
             if name not in TUNABLE:
                 raise ValueError(f"tune has {name!r}, which cannot be tuned; choose from {', '.join(TUNABLE)}")
+            if any(isinstance(value, bool) for value in values):
+                raise ValueError(f"tune has {name}={list(values)}; give numbers, not true or false")
             if len(set(values)) < 2:
                 raise ValueError(f"tune has {len(set(values))} value of {name}; give at least two")
             for value in values:
                 replace(self, tune=(), **{name: value})  # each value is checked as the run's own would be
+        # Last, so that errors show what was given: 3 and 3.0 are one temperature, and equal runs have one name.
+        for name in _REAL:
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "strategy_options", tuple((k, float(v)) for k, v in self.strategy_options))
+        object.__setattr__(self, "tune", tuple((k, tuple(map(float, values))) for k, values in self.tune))
 
     @property
     def strategy_name(self) -> str:
@@ -196,8 +224,23 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The record's file name, readable and with a hash over every setting."""
-        settings = {k: v for k, v in self.settings().items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
+        """The record's file name, readable and with a hash over every setting; equal runs have equal names."""
+        return self._named(self.settings())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name, and those that the same run had while ``tau: 3`` and ``tau: 3.0`` were told from each other."""
+        settings = self.settings()
+        whole = _whole({name: settings[name] for name in (*_REAL, "strategy_options", "tune")})
+        other = [name for name, value in whole.items() if repr(value) != repr(settings[name])]
+        found = [self.name]
+        for count in range(1, len(other) + 1):
+            for some in itertools.combinations(other, count):
+                found.append(self._named({**settings, **{name: whole[name] for name in some}}))
+        return tuple(dict.fromkeys(found))
+
+    def _named(self, settings: Mapping[str, object]) -> str:
+        settings = {k: v for k, v in settings.items() if k not in LATER_SETTINGS or v != LATER_SETTINGS[k]}
         digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
         method = f"{self.method}-{self.strategy}" if self.strategy else self.method
         return f"{self.dataset}-{self.pair}-{method}-{self.fraction:g}-s{self.seed}-{digest}"

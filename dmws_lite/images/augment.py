@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from .._values import check_flag, check_number, is_number
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -20,6 +25,26 @@ def input_statistics(model: nn.Module) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(cfg.get("mean") or IMAGENET_MEAN), tuple(cfg.get("std") or IMAGENET_STD)
 
 
+def check_pixels(pixels: Tensor) -> None:
+    """Raise ``ValueError`` unless pixels are ``uint8``, ``(N, H, W)`` or ``(N, 3, H, W)``.
+
+    Pixels in 0 .. 1 would be divided by 255 once more, and every answer would be that to a black image.
+    """
+    if pixels.dtype != torch.uint8 or not (pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[1] == 3)):
+        raise ValueError(
+            f"pixels are {pixels.dtype} with shape {tuple(pixels.shape)}, but must be torch.uint8 with shape (N, H, W) "
+            "or (N, 3, H, W), from 0 to 255"
+        )
+
+
+def check_statistics(mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise ``ValueError`` unless mean and standard deviation have three finite numbers, those of ``std`` above 0."""
+    for name, numbers, low in (("mean", mean, -math.inf), ("std", std, 0)):
+        if len(numbers) != 3 or not all(is_number(each) and each > low for each in numbers):
+            above = " above 0" if name == "std" else ""
+            raise ValueError(f"{name}={list(numbers)} is not usable; give three finite numbers{above}, one per colour")
+
+
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Turn stored pixels into network inputs.
 
@@ -31,6 +56,9 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     Returns:
         ``float32`` of shape ``(N, 3, H, W)``, stored channels-last, which makes convolutions faster.
 
+    Raises:
+        ValueError: the pixels are no ``uint8``, or a mean or standard deviation is not usable.
+
     Example:
         >>> import torch
         >>> from dmws_lite.images.augment import normalise
@@ -38,6 +66,8 @@ def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
         >>> inputs.shape, inputs.max().item()  # (1 - 0.5) / 0.25
         (torch.Size([2, 3, 32, 32]), 2.0)
     """
+    check_pixels(pixels)
+    check_statistics(mean, std)
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(1).expand(-1, 3, -1, -1)
     scale = torch.tensor(std, device=pixels.device).view(1, 3, 1, 1) * 255
@@ -54,11 +84,14 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.
     Args:
         pixels: ``uint8`` batch, ``(N, H, W)`` or ``(N, 3, H, W)``.
         generator: CPU generator; a checkpoint stores its state.
-        shift: largest offset as a fraction of the image side, in [0, 0.5).
+        shift: largest offset as a fraction of the image side, in [0, 0.49].
         flip: mirror each image left to right with probability 0.5.
 
     Returns:
         A batch of the same shape and type.
+
+    Raises:
+        ValueError: the pixels are no ``uint8``, or shift or flip is out of range.
 
     Example:
         >>> import torch
@@ -67,6 +100,7 @@ def shift_and_flip(pixels: Tensor, generator: torch.Generator, shift: float = 0.
         >>> shift_and_flip(pixels, torch.Generator().manual_seed(0), shift=0.25)[0, 0].tolist()
         [2, 1, 0, 1]
     """
+    check_pixels(pixels)
     rows, columns = draw_moves(len(pixels), pixels.shape[-2:], generator, shift, flip)
     rows, columns = rows.to(pixels.device)[:, :, None], columns.to(pixels.device)[:, None, :]
     image = torch.arange(len(pixels), device=pixels.device)[:, None, None]
@@ -85,12 +119,17 @@ def draw_moves(
         n: number of images.
         side: height and width in pixels.
         generator: CPU generator.
-        shift: largest offset as a fraction of the image side, in [0, 0.5).
+        shift: largest offset as a fraction of the image side, in [0, 0.49].
         flip: mirror each image left to right with probability 0.5.
 
     Returns:
         Rows ``(n, height)`` and columns ``(n, width)``, ``int64`` on the CPU.
+
+    Raises:
+        ValueError: shift or flip is out of range.
     """
+    check_number("shift", shift, 0, 0.49)
+    check_flag("flip", flip)
     height, width = side
 
     def shifted_index(size: int) -> Tensor:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._system import at_home
 from .folder_names import is_system, printable
 from .helper_pictures import set_aside
 from .sets import DataSet
@@ -117,7 +118,7 @@ def existing_folder(root: str | os.PathLike[str], data_set: DataSet | None = Non
     Raises:
         FileNotFoundError: it does not exist or is a file.
     """
-    folder = Path(root).expanduser()
+    folder = at_home(root)
     if folder.is_dir():
         return folder
     problem = "is a file, not a folder" if folder.exists() else "does not exist"

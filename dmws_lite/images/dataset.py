@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from .._values import is_integer
+
+LARGEST_SEED = 2**63 - 1  # what PyTorch takes
+
+MOST_LINES = 50  # classes that a description lists
 
 _NAMED = 5  # how many skipped files a warning or a description names
 
@@ -59,6 +65,10 @@ class Images:
     sizes: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.pixels, torch.Tensor) and isinstance(self.labels, torch.Tensor)):
+            raise ValueError("pixels and labels must be tensors; make them with torch.as_tensor")
+        if isinstance(self.classes, str):
+            raise ValueError(f"classes={self.classes!r} is one name; give a tuple with one name per class")
         shape = tuple(self.pixels.shape)
         if self.pixels.dtype != torch.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[1] == 3)):
             raise ValueError(
@@ -86,7 +96,7 @@ class Images:
         for column in ("parts", "patients"):
             if not getattr(self, column):
                 object.__setattr__(self, column, ("",) * n)
-        for column in ("digests", "files", "modes", "parts", "patients"):
+        for column in ("digests", "files", "modes", "parts", "patients", *["sizes"] * bool(self.sizes)):
             if len(getattr(self, column)) != n:
                 raise ValueError(
                     f"{column} has {len(getattr(self, column))} entries for {n} images; give one per image"
@@ -95,18 +105,18 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, indices: Sequence[int] | torch.Tensor) -> Images:
-        """Return a copy of the images at ``indices``, in that order, without ``skipped`` and ``notes``.
+    def subset(self, indices: Sequence[int] | Sequence[bool] | np.ndarray | torch.Tensor) -> Images:
+        """Return a copy of some images, without ``skipped`` and ``notes``.
+
+        Args:
+            indices: positions, in the order of the result; negative ones count from the end. Or a mask: one true or
+                false per image.
 
         Raises:
-            ValueError: an index is out of range.
+            ValueError: an index is out of range or no integer, or a mask has another length than the images.
         """
-        index = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
+        index = as_positions(indices, len(self))
         chosen = index.tolist()
-        if chosen and not -len(self) <= min(chosen) <= max(chosen) < len(self):
-            raise ValueError(
-                f"indices run from {min(chosen)} to {max(chosen)}, but {len(self)} images allow 0 to {len(self) - 1}"
-            )
         return Images(
             pixels=self.pixels[index],
             labels=self.labels[index],
@@ -131,8 +141,10 @@ class Images:
         colour = "grey" if self.pixels.ndim == 3 else "rgb"
         lines = [f"{self.name}: {len(self):,} images, {width} x {height} {colour}, {len(self.classes)} classes"]
         pad = max((len(name) for name in self.classes), default=0)
-        for name, count in self.counts().items():
+        counts = self.counts()
+        for name, count in list(counts.items())[:MOST_LINES]:
             lines.append(f"  {name:<{pad}}  {count:>7,}  ({count / max(1, len(self)):.1%})")
+        lines += more_classes(counts.values())
         distinct = len(set(self.digests))
         if distinct < len(self):
             text = f"copies: {len(self) - distinct:,} images repeat another one byte for byte ({distinct:,} distinct)"
@@ -143,7 +155,7 @@ class Images:
         if len(set(self.modes)) > 1:
             lines.append("colour modes of the files (they may reveal the class; colour='grey' removes that):")
             by_class = Counter(zip(self.labels.tolist(), self.modes, strict=True))
-            for label, name in enumerate(self.classes):
+            for label, name in enumerate(self.classes[:MOST_LINES]):
                 modes = [f"{mode} {count:,}" for (owner, mode), count in sorted(by_class.items()) if owner == label]
                 lines.append(f"  {name:<{pad}}  {', '.join(modes)}")
         if self.skipped:
@@ -152,15 +164,45 @@ class Images:
         return "\n".join(lines)
 
 
+def more_classes(counts: Iterable[int]) -> list[str]:
+    """Return a line on the classes behind the first :data:`MOST_LINES`, which are not listed; none without them."""
+    rest = list(counts)[MOST_LINES:]
+    return [f"  and {len(rest):,} more classes, with {min(rest):,} to {max(rest):,} images each"] if rest else []
+
+
 def check_seed(seed: int) -> None:
-    """Raise ``ValueError`` unless ``seed`` is an integer of at least 0."""
-    if not (is_integer(seed) and seed >= 0):
-        raise ValueError(f"seed is {seed!r}, but must be an integer of at least 0")
+    """Raise ``ValueError`` unless ``seed`` is an integer from 0 to :data:`LARGEST_SEED`."""
+    if not (is_integer(seed) and 0 <= seed <= LARGEST_SEED):
+        raise ValueError(f"seed is {seed!r}, but must be an integer from 0 to {LARGEST_SEED}")
 
 
-def is_integer(value: object) -> bool:
-    """Return whether a value is an integer of Python or NumPy; booleans are not."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+def as_positions(indices: Sequence[int] | Sequence[bool] | np.ndarray | torch.Tensor, n: int) -> torch.Tensor:
+    """Return positions or a mask as positions, ``int64`` ``(M,)``.
+
+    Args:
+        indices: positions from ``-n`` to ``n - 1``, or ``n`` booleans, of which the true ones are taken.
+        n: number of images.
+
+    Raises:
+        ValueError: they are neither, or out of range.
+    """
+    values = torch.as_tensor(indices)
+    if values.ndim == 1 and values.dtype == torch.bool:
+        if len(values) != n:
+            raise ValueError(f"the mask has {len(values)} entries for {n} images; give one per image, or positions")
+        return values.nonzero().flatten()
+    if not values.numel():
+        return torch.empty(0, dtype=torch.int64)
+    if values.ndim != 1 or values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        raise ValueError(
+            f"indices are {values.dtype} with shape {tuple(values.shape)}; give a list of whole numbers, or a mask"
+        )
+    if not isinstance(indices, np.ndarray | torch.Tensor) and any(isinstance(each, bool) for each in indices):
+        raise ValueError("indices mix numbers with true and false; give a list of whole numbers, or a mask")
+    low, high = int(values.min()), int(values.max())
+    if not -n <= low <= high < n:
+        raise ValueError(f"indices run from {low} to {high}, but {n} images allow 0 to {n - 1}")
+    return values.to(torch.int64)
 
 
 def draw_per_class(labels: Sequence[int], n_classes: int, limit: int, seed: int) -> list[int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
 import os
 import struct
+import threading
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +21,8 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 from tqdm.auto import tqdm
 
+from .._sealed import Damaged
+from .._sealed import read_file as read_regular
 from .._system import available_processors
 from .dataset import half_up
 from .deep import NotRead, deep_samples, tiff_samples
@@ -91,6 +95,20 @@ class Decoded:
     slices: int = 1
 
 
+_LARGEST_FILE = 4 * 2**30  # bytes
+
+_GIANT = 25_000_000  # pixels; of larger pictures one is decoded at a time
+
+_giants = threading.Lock()
+
+
+@contextlib.contextmanager
+def _one_giant(side: tuple[int, int]) -> Iterator[None]:
+    """Wait for other threads that decode a giant picture: several at once could need more memory than there is."""
+    with _giants if side[0] * side[1] > _GIANT else contextlib.nullcontext():
+        yield
+
+
 class _Unreadable(Exception):
     """A file cannot be read; the message says why."""
 
@@ -121,7 +139,9 @@ def read_file(
         _Unreadable: the file cannot be read; :func:`read_all` collects these.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _LARGEST_FILE)
+    except Damaged as error:
+        raise _Unreadable(str(error).removeprefix(f"{path} ")) from error
     except OSError as error:
         raise _Unreadable(error.strerror or str(error)) from error
     if not content:
@@ -129,7 +149,7 @@ def read_file(
     if is_nifti(path.name) or is_dicom(content, path.name):
         return _medical(path, content, size, colour, fit, frame, axis, window)
     try:
-        with Image.open(io.BytesIO(content), formats=formats) as picture:
+        with Image.open(io.BytesIO(content), formats=formats) as picture, _one_giant(picture.size):
             mode, side = picture.mode, picture.size
             samples = tiff_samples(content) if _needs_tifffile(picture) else deep_samples(content)
             if samples is not None:
@@ -143,13 +163,16 @@ def read_file(
             deep = _is_deep(picture.mode)
             frames = picture.format not in ("JPEG", "MPO") and bool(getattr(picture, "is_animated", False))
             array = finish_picture(picture, size, colour, fit)
+    except MemoryError as error:
+        raise _Unreadable("needs more memory than there is; save it with fewer pixels") from error
     except Image.UnidentifiedImageError as error:
         if content.startswith(_TIFF):
             return _tiff_only(content, size, colour, fit)
         raise _Unreadable("not in an image format that Pillow recognises") from error
     except Image.DecompressionBombError as error:
         raise _Unreadable(
-            f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels (if genuine, raise PIL.Image.MAX_IMAGE_PIXELS)"
+            f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; save it with fewer, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS in Python"
         ) from error
     except _DAMAGE as error:
         raise _Unreadable(str(error) or type(error).__name__) from error
@@ -197,11 +220,11 @@ def _tiff_only(content: bytes, size: int, colour: str, fit: str) -> Decoded:
     """Read a TIFF that Pillow does not know."""
     try:
         samples = tiff_samples(content)
+        array = finish_samples(samples, size, colour, fit)
     except NotRead as error:
         raise _Unreadable(str(error)) from error
     side = samples.shape[1], samples.shape[0]
     kind = f"TIFF of {8 * samples.dtype.itemsize} bits"
-    array = finish_samples(samples, size, colour, fit)
     return Decoded(array, hashlib.sha256(content).hexdigest(), kind, samples.dtype.itemsize > 1, side=side)
 
 
@@ -254,16 +277,33 @@ def _is_deep(mode: str) -> bool:
 
 
 def _stretch(values: np.ndarray, inverted: bool = False) -> np.ndarray:
-    """Scale the range from minimum to maximum to 0..255; non-finite values become the minimum."""
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(values.shape, np.uint8)
-    low, high = values[finite].min(), values[finite].max()
+    """Scale the range from minimum to maximum to 0..255; non-finite values become the minimum.
+
+    It is done a million values at a time: the numbers in between take eight bytes each, several times over.
+
+    Raises:
+        NotRead: not one value is finite.
+    """
+    rows = np.ascontiguousarray(values).reshape(-1)
+    parts = [slice(start, start + 2**20) for start in range(0, rows.size, 2**20)]
+    ranges = [(part.min(), part.max()) for part in (_finite(rows[each]) for each in parts) if part.size]
+    if not ranges:
+        raise NotRead("has no pixel that is a finite number")
+    low, high = float(min(low for low, _ in ranges)), float(max(high for _, high in ranges))
+    scaled = np.zeros(rows.shape, np.uint8)
     if high == low:
-        return np.zeros(values.shape, np.uint8)
-    scaled = np.floor((np.where(finite, values, low) - low) / (high - low) * 255 + 0.5).astype(np.uint8)
-    return 255 - scaled if inverted else scaled
+        return scaled.reshape(values.shape)
+    for each in parts:
+        part = rows[each].astype(np.float64)
+        part = np.where(np.isfinite(part), part, low)
+        # Halves, so that the range of the largest numbers is finite too.
+        part = (part / 2 - low / 2) / (high / 2 - low / 2)
+        scaled[each] = np.floor(part * 255 + 0.5).astype(np.uint8)
+    return (255 - scaled if inverted else scaled).reshape(values.shape)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)] if values.dtype.kind == "f" else values
 
 
 def _upright(picture: Image.Image) -> Image.Image:

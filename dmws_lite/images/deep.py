@@ -7,6 +7,7 @@ Pillow reads 16-bit grey as it is, but of 16-bit colour and of 16-bit grey with 
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 import zlib
@@ -53,11 +54,22 @@ def deep_samples(content: bytes) -> np.ndarray | None:
     return None
 
 
+MOST_SAMPLES = 60_000_000  # of more than 8 bits in colour: they are decoded in Python, at 8 bytes each, several times
+
+
+def _check_samples(count: int) -> None:
+    if count > MOST_SAMPLES:
+        raise NotRead(
+            f"{count:,} samples of more than 8 bits; at most {MOST_SAMPLES:,} are read: save it smaller, or with 8 bits"
+        )
+
+
 def _ppm(content: bytes) -> np.ndarray | None:
     head = re.match(rb"P6(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s", content)
     if not head or int(head[3]) < 256:
         return None
     width, height = int(head[1]), int(head[2])
+    _check_samples(3 * width * height)
     values = np.frombuffer(content[head.end() :], ">u2")
     if len(values) < 3 * width * height:
         raise NotRead("truncated 16-bit PPM")
@@ -79,8 +91,11 @@ def _png16(content: bytes) -> np.ndarray:
     """Decode a PNG of 16 bits per sample."""
     width, height, _, colour, _, _, interlaced = struct.unpack(">IIBBBBB", content[16:29])
     channels = _CHANNELS[colour]
+    _check_samples(width * height * channels)
+    most = 2 * (2 * channels * width + 1) * height + 2**16  # interlaced ones have a few bytes more than their samples
     try:
-        raw = zlib.decompress(b"".join(data for kind, data in _chunks(content) if kind == b"IDAT"))
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(b"".join(data for kind, data in _chunks(content) if kind == b"IDAT"), most)
     except zlib.error as error:
         raise NotRead(f"damaged 16-bit PNG ({error})") from error
     image = np.zeros((height, width, channels), np.uint16)
@@ -156,8 +171,11 @@ def tiff_samples(content: bytes) -> np.ndarray:
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             page = file.pages[0]
+            _check_samples(math.prod(page.shape))
             samples = np.asarray(page.asarray())
             axes, photometric = page.axes, int(page.photometric)
+    except NotRead:
+        raise
     except (ValueError, KeyError, TypeError, IndexError, struct.error, zlib.error, tifffile.TiffFileError) as error:
         if "imagecodecs" in str(error):
             raise NotRead("compressed TIFF of more than 8 bits, which needs: pip install imagecodecs") from error

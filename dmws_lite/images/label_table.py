@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._system import at_home
 from .class_folders import wanted_parts
 from .entries import Entry, Layout
 from .folder_names import name_list, part_word, printable, same_name, tokens
@@ -120,7 +121,7 @@ def _read(given: str | Path, base: Path) -> tuple[pd.DataFrame, Path]:
     """Read a table with every cell as text."""
     import pandas as pd  # takes a second, and only tables need it
 
-    path = Path(given).expanduser()
+    path = at_home(given)
     if not path.is_file() and (base / path).is_file():
         path = base / path
     if not path.is_file():

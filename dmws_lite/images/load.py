@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from .._values import check_flag, is_integer
 from .class_folders import (
     existing_folder,
     how_to_get,
@@ -29,7 +30,7 @@ from .class_folders import (
     refuse_parts,
     relative_name,
 )
-from .dataset import Images, check_seed, count_words, draw_per_class, is_integer, name_some, pixel_digests
+from .dataset import Images, check_seed, count_words, draw_per_class, name_some, pixel_digests
 from .decode import COLOURS, FITS, Decoded, read_all, read_file, readable_formats
 from .entries import Entry, Layout
 from .folder_names import printable
@@ -350,4 +351,5 @@ def _check_options(options: ReadOptions) -> None:
     if workers is not None and not (is_integer(workers) and workers >= 1):
         raise ValueError(f"workers is {workers!r}, but must be an integer of at least 1, or None for one per core")
     check_seed(seed)
+    check_flag("progress", options.progress)
     check_volume_options(options.slices, options.axis, options.window)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .._system import at_home
 from .class_folders import wanted_parts
 from .dataset import Images, digest_of, draw_per_class
 from .decode import Decoded, finish_picture, read_all
@@ -89,7 +90,7 @@ def _file(root: str | os.PathLike[str] | None, flag: str, stored: str, suffix: s
     """Return the path of the data set's file; the package downloads it if it is missing."""
     import medmnist
 
-    folder = Path(root if root is not None else (medmnist.info.DEFAULT_ROOT or "medmnist")).expanduser()
+    folder = at_home(root if root is not None else (medmnist.info.DEFAULT_ROOT or "medmnist"))
     path = folder / f"{flag}{suffix}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import lzma
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +60,7 @@ def unpack_images(path: str | Path) -> Images:
             labels = torch.from_numpy(stored["labels"])
             texts = {name: tuple(stored[name].tolist()) for name in ("classes", "digests", "files", "modes")}
             name = str(stored["name"])
-    except (KeyError, ValueError, EOFError, lzma.LZMAError, OSError) as error:
+    except (KeyError, ValueError, EOFError, lzma.LZMAError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{Path(path).name} holds no packed images ({error}); delete it and pack them again"
         ) from error

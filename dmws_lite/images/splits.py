@@ -13,7 +13,8 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .dataset import Images, check_seed, half_up
+from .._values import is_number
+from .dataset import MOST_LINES, Images, check_seed, half_up, more_classes
 from .dicom import FROM_HEADER
 from .folder_names import part_word, same_name
 
@@ -77,8 +78,10 @@ class Split:
         lines = [f"{title}: {len(self.train):,} training images ({share}), {len(self.test):,} test images"]
         pad = max(len(name) for name in self.train.classes)
         test_counts = self.test.counts()
-        for name, count in self.train.counts().items():
+        counts = self.train.counts()
+        for name, count in list(counts.items())[:MOST_LINES]:
             lines.append(f"  {name:<{pad}}  train {count:>6,}  test {test_counts[name]:>6,}")
+        lines += more_classes(counts.values())
         lines.append(
             f"copies: {self.leaked:,} test images have a byte-identical copy in the training part "
             f"({self.leaked_pool:,} in the whole pool); near-copies are not counted"
@@ -147,10 +150,14 @@ def split(
 
 
 def _check_shares(fraction: float, test_share: float) -> None:
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share}, but must be between 0 and 1, such as 0.2")
+    _check_fraction(fraction)
+    if not (is_number(test_share) and 0 < test_share < 1):
+        raise ValueError(f"test_share is {test_share!r}, but must be between 0 and 1, such as 0.2")
+
+
+def _check_fraction(fraction: float) -> None:
+    if not (is_number(fraction) and 0 < fraction <= 1):
+        raise ValueError(f"fraction is {fraction!r}, but must be above 0 and at most 1 (5% is 0.05)")
 
 
 def _drawn_of_each_class(images: Images, order: list[int], fraction: float) -> list[int]:
@@ -298,8 +305,7 @@ def split_by_parts(images: Images, fraction: float = 1.0, seed: int = 0) -> Spli
     Raises:
         ValueError: a part is empty, or a class of the test part has no training image.
     """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction is {fraction}, but must be above 0 and at most 1 (5% is 0.05)")
+    _check_fraction(fraction)
     check_seed(seed)
     test = [i for i, part in enumerate(images.parts) if part_word(part) == "test"]
     held_out = set(test)
@@ -330,8 +336,8 @@ def with_label_noise(data: Split, share: float, seed: int = 0) -> Split:
     Raises:
         ValueError: the share or the seed is out of range.
     """
-    if not 0 <= share < 1:
-        raise ValueError(f"share is {share}, but must be at least 0 and below 1, such as 0.2")
+    if not (is_number(share) and 0 <= share < 1):
+        raise ValueError(f"share is {share!r}, but must be at least 0 and below 1, such as 0.2")
     check_seed(seed)
     labels, classes = data.train.labels.clone(), len(data.train.classes)
     random = np.random.default_rng([seed, 3])
@@ -488,6 +494,8 @@ def split_by_groups(
     """
     _check_shares(fraction, test_share)
     check_seed(seed)
+    if isinstance(groups, str) or len(groups) != len(images):
+        raise ValueError(f"groups has {len(groups)} entries for {len(images)} images; give one name per image")
     test, pool, order = _split_grouped(images, groups, seed, test_share, patients)
     data = _as_split(
         replace(images, digests=tuple(groups)), _drawn_of_each_class(images, order, fraction), test, pool,

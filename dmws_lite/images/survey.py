@@ -67,9 +67,17 @@ class Folder:
 
 
 def survey(
-    base: Path, suffixes: frozenset[str], exclude: Sequence[str] = (), above: tuple[str, ...] = (), inside: str = ""
+    base: Path,
+    suffixes: frozenset[str],
+    exclude: Sequence[str] = (),
+    above: tuple[str, ...] = (),
+    inside: str = "",
+    linked: set[str] | None = None,
 ) -> Folder:
     """List a folder at every depth.
+
+    A folder that several links lead to is listed once: a few links that branch would otherwise stand for as many paths
+    as a machine can count in an hour. Pipes, devices and other files that are none are passed over, and counted.
 
     Args:
         base: the folder.
@@ -78,21 +86,31 @@ def survey(
             passed over, and counted.
         above: resolved folders above this one, to stop at symbolic links that lead back up.
         inside: path below the first folder.
+        linked: resolved folders that links led to so far.
     """
+    linked = set() if linked is None else linked
     folder = Folder(base, unicodedata.normalize("NFC", base.name))
     real = os.path.realpath(base)
     if real in above:  # a symbolic link that leads back up
         return folder
     with os.scandir(base) as entries:
-        listed = sorted((entry.name, entry.is_dir()) for entry in entries)
-    for name, is_folder in listed:
-        place = f"{inside}{name}"
+        listed = sorted((entry.name, _kind(entry)) for entry in entries)
+    for name, kind in listed:
+        place, is_folder = f"{inside}{name}", kind in (_FOLDER, _LINK)
+        if kind == _LINK:
+            target = os.path.realpath(base / name)
+            if target in linked:
+                folder.others["links to a folder that was listed before"] += 1
+                continue
+            linked.add(target)
         if exclude and _excluded(name, place, exclude):
-            below = survey(base / name, suffixes, (), (*above, real)).total if is_folder else 1
+            below = survey(base / name, suffixes, (), (*above, real), linked=linked).total if is_folder else 1
             folder.others["files left out by exclude"] += below
         elif is_folder:
             if not is_system(name):
-                folder.folders.append(survey(base / name, suffixes, exclude, (*above, real), f"{place}/"))
+                folder.folders.append(survey(base / name, suffixes, exclude, (*above, real), f"{place}/", linked))
+        elif kind == _SPECIAL:
+            folder.others["pipes, devices and other special files"] += 1
         elif is_system(name):
             folder.others["hidden or system files"] += 1
         elif is_image(base / name, suffixes):
@@ -103,6 +121,19 @@ def survey(
                 folder.tables.append(base / name)
             folder.others[printable(suffix) or "files without a suffix"] += 1
     return folder
+
+
+_FOLDER, _LINK, _FILE, _SPECIAL = "folder", "link to a folder", "file", "special file"
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """Return what an entry of a folder is; a link that leads nowhere is a file, which later cannot be read."""
+    try:
+        if entry.is_dir():
+            return _LINK if entry.is_symlink() else _FOLDER
+        return _FILE if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry)) else _SPECIAL
+    except OSError:  # a link to itself
+        return _FILE
 
 
 def _excluded(name: str, place: str, patterns: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +33,7 @@ def read_window(text: str) -> tuple[float, float] | None:
         centre, width = (float(piece) for piece in text.split(","))
     except ValueError as error:
         raise ValueError(f"window={text!r} is not CENTRE,WIDTH, such as 40,400") from error
-    if width <= 0:
+    if not math.isfinite(centre) or not math.isfinite(width) or width <= 0:
         raise ValueError(f"window={text!r} has a width of {width:g}; it must be above 0")
     return centre, width
 
@@ -51,6 +52,8 @@ def _range(slices: str, count: int) -> list[int | None]:
 
 def _start(path: Path) -> bytes:
     try:
+        if not path.is_file():  # opening a pipe would wait for somebody to write
+            return b""
         with open(path, "rb") as stream:
             return stream.read(132)
     except OSError:
@@ -96,7 +99,7 @@ def expanded(entries: Sequence[Entry], slices: str, axis: str) -> list[Entry]:
         return list(entries)
     out: list[Entry] = []
     for entry in entries:
-        package, _ = needed_package(entry.path)
+        package = needed_package(entry.path)[0] if entry.path.is_file() else ""
         try:
             if not package:
                 count = 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from .._values import check_flag, check_weights
 from .layers import Layers
 from .plan import Plan, SelectionError, coverage
 from .steps import plan_selection, plan_students
@@ -28,12 +29,13 @@ def select_weights(teacher: nn.Module, student: nn.Module, plan: Plan | None = N
         The plan that was applied.
 
     Raises:
-        SelectionError: see :func:`plan_selection`; or the plan does not fit these models. The student is then
-            unchanged.
+        SelectionError: see :func:`plan_selection`; or the plan does not fit these models; or a weight of the teacher
+            or the student is NaN or infinite, or has no values (device ``meta``). The student is then unchanged.
 
     Example:
         >>> plan = select_weights(teacher, student, rule="uniform", part=0)  # doctest: +SKIP
     """
+    check_sources(teacher, student)
     if plan is None:
         plan = plan_selection(teacher, student, **options)
     elif options:
@@ -46,6 +48,15 @@ def select_weights(teacher: nn.Module, student: nn.Module, plan: Plan | None = N
     for name, value in plan.tensors(teacher.state_dict()).items():  # all are cut before the first is written
         own[name].copy_(value)
     return plan
+
+
+def check_sources(teacher: nn.Module, student: nn.Module) -> None:
+    """Raise :class:`SelectionError` for a tensor that holds no values or values that are not finite, and name it."""
+    try:
+        check_weights(teacher.state_dict(), "the teacher", "load the teacher again, or take another one")
+        check_weights(student.state_dict(), "the student", "make a new student")
+    except ValueError as error:
+        raise SelectionError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -126,6 +137,7 @@ def dual_students(
     Raises:
         SelectionError: see :func:`plan_selection`.
     """
+    check_flag("swap", swap)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         main = make_student()

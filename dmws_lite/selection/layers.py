@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from .._values import is_integer
 from .plan import SelectionError
 
 LAYER_CHOICES = ("first", "last", "uniform")
@@ -133,7 +134,10 @@ def choose_layers(name: str, whole: Stack, own: Stack, layers: str | Mapping[str
         SelectionError: the student's stack is deeper, or an explicit list does not fit.
     """
     if isinstance(layers, Mapping) and name in layers:
-        return _check_list(name, whole, own, tuple(int(i) for i in layers[name]))
+        listed = layers[name]
+        if isinstance(listed, str) or not all(map(is_integer, listed)):
+            raise SelectionError(f"layers for {name!r} are {listed!r}; give a list of whole numbers")
+        return _check_list(name, whole, own, tuple(map(int, listed)))
     if len(own) > len(whole):
         raise SelectionError(
             f"the student's {name!r} has {len(own)} layers, the teacher's only {len(whole)}; make the student shallower"

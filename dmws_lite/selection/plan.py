@@ -17,6 +17,7 @@ import torch
 from timm.layers import resample_abs_pos_embed, resample_patch_embed, resize_rel_pos_bias_table
 from torch import Tensor
 
+from .._sealed import CHECKSUM, checksum_fits, with_checksum
 from .._system import write_atomic
 
 FORMAT = 1
@@ -160,17 +161,20 @@ class Plan:
 
     def to_json(self) -> str:
         """Return the plan as JSON text; :meth:`from_json` reads it back to an equal plan."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        return json.dumps(with_checksum({"format": FORMAT, **asdict(self)}), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """Read a plan back.
 
         Raises:
-            SelectionError: the text is not a plan of this format.
+            SelectionError: the text is not a plan of this format, or its checksum is another than its content's.
         """
         try:
             raw = json.loads(text)
+            if not checksum_fits(raw):
+                raise SelectionError("this plan is damaged: its content has another checksum; save it again")
+            raw.pop(CHECKSUM, None)
             version = raw.pop("format")
             if version != FORMAT:
                 raise SelectionError(f"plan format {version!r} is unknown; this version reads format {FORMAT}")
@@ -179,7 +183,9 @@ class Plan:
             raw["layer_map"] = {k: tuple(v) for k, v in raw["layer_map"].items()}
             raw["index_sets"] = {k: tuple(v) for k, v in raw["index_sets"].items()}
             return cls(**raw)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except SelectionError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SelectionError(f"this is not a selection plan ({error}); save one with plan.save(path)") from error
 
     def save(self, path: str | Path) -> Path:
@@ -189,7 +195,10 @@ class Plan:
     @classmethod
     def load(cls, path: str | Path) -> Plan:
         """Read a plan that :meth:`save` wrote."""
-        return cls.from_json(Path(path).read_text())
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise SelectionError(f"{path} is not a selection plan ({error}); save one with plan.save(path)") from error
 
     # -- applying it --------------------------------------------------------------------------------------------
 
@@ -205,7 +214,13 @@ class Plan:
         Raises:
             SelectionError: a teacher tensor is missing or has another shape than the plan says.
         """
-        return {row.tensor: self._fill(row, teacher) for row in self.rows if row.action != "initial"}
+        try:
+            return {row.tensor: self._fill(row, teacher) for row in self.rows if row.action != "initial"}
+        except SelectionError:
+            raise
+        except (TypeError, ValueError, LookupError, RuntimeError, AttributeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise SelectionError(f"the plan cannot be applied ({reason}); make a new plan") from error
 
     def _fill(self, row: Row, teacher: Mapping[str, Tensor]) -> Tensor:
         value = _take(teacher, row.source, row.source_shape)

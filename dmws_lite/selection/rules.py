@@ -23,6 +23,8 @@ from random import Random
 import torch
 from torch import LongTensor, Tensor
 
+from .._values import is_integer
+
 # Norms are compared to ten digits: sums of squares differ in the sixteenth between machines, and ties must stay ties.
 SCORE_DIGITS = 10
 
@@ -202,7 +204,7 @@ def find_rule(name: str) -> Rule:
 
 def check_part(part: int) -> None:
     """Raise ``ValueError`` unless ``part`` is 0 (main student) or 1 (auxiliary student)."""
-    if isinstance(part, bool) or part not in (0, 1):
+    if not is_integer(part) or part not in (0, 1):
         raise ValueError(f"part={part!r} is not a student; use 0 for the main or 1 for the auxiliary student")
 
 
@@ -257,8 +259,11 @@ def element_indices(
     known = find_rule(rule)
     check_part(part)
     for name, size in (("n_teacher", n_teacher), ("n_student", n_student)):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if not is_integer(size) or size < 1:
             raise ValueError(f"{name}={size!r} is not a size; use an integer of at least 1")
+    if not is_integer(seed):
+        raise ValueError(f"seed={seed!r} is no integer; the random rules need one, such as 0")
+    n_teacher, n_student, part, seed = int(n_teacher), int(n_student), int(part), int(seed)
     if n_student > n_teacher:
         raise ValueError(
             f"n_student={n_student} exceeds n_teacher={n_teacher}; a student axis is cut from the teacher's, "

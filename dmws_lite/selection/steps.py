@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
+from .._values import check_flag, check_integer
 from .elements import Facts, classifier_tensors, is_geometry, select_elements
 from .layers import LAYER_CHOICES, Layers, choose_layers, find_stacks, owner, rename
 from .plan import FRESH_CLASSIFIER, Plan, Row, SelectionError, Unused
@@ -124,7 +125,7 @@ def plan_selection(
         The plan: a row for every student tensor, and every teacher tensor that is not used, with the reason.
 
     Raises:
-        ValueError: an unknown rule or part.
+        ValueError: an unknown rule or part, a seed that is no integer, or ``strict`` neither true nor false.
         SelectionError: the student cannot be filled from this teacher.
     """
     return plan_students(teacher, student, (part,), rule, layers, heads, seed, strict)[0]
@@ -136,6 +137,8 @@ def plan_students(
 ) -> list[Plan]:  # fmt: skip
     """Make one plan per part; the models are looked at once."""
     check_rule(rule)
+    check_flag("strict", strict)
+    check_integer("seed", seed, -(2**63), 2**63 - 1)
     for part in parts:
         check_part(part)
     layer_map = layer_selection(teacher, student, layers)

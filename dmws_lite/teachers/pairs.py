@@ -10,6 +10,7 @@ import timm
 import torch
 from torch import nn
 
+from .._values import check_weights, is_integer
 from ..images.augment import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -243,11 +244,11 @@ def make_student(name: str, num_classes: int, img_size: int | None = None, seed:
     """
     pair = find_pair(name)
     size = pair.input_size if img_size is None else img_size
-    if num_classes < 1:
-        raise ValueError(f"num_classes is {num_classes}, but a student needs at least 1 class")
-    if size < pair.step or (pair.family == "vit" and size % pair.step):
+    if not is_integer(num_classes) or num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes!r}, but a student needs at least 1 class")
+    if not is_integer(size) or size < pair.step or (pair.family == "vit" and size % pair.step):
         rule = f"a multiple of {pair.step}" if pair.family == "vit" else f"at least {pair.step}"
-        raise ValueError(f"img_size is {size}, but the student of {pair.name} takes sides that are {rule}")
+        raise ValueError(f"img_size is {size!r}, but the student of {pair.name} takes sides that are {rule}")
     arguments = dict(pair.student_args)
     if pair.family == "vit":
         arguments["img_size"] = size
@@ -293,11 +294,12 @@ def fill(model: nn.Module, weights: Mapping[str, torch.Tensor], pair: Pair) -> N
     """Load all weights of a pair's teacher into its model.
 
     Raises:
-        TeacherError: names or shapes do not match the model.
+        TeacherError: names or shapes do not match the model, or a weight is not finite.
     """
     try:
         model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
+        check_weights(weights, pair.name, "fetch them again")
+    except (RuntimeError, ValueError) as error:
         raise TeacherError(
             f"the weights of {pair.name} do not fit timm {timm.__version__}'s {pair.teacher_timm}: "
             f"{first_line(error)}; please report this, and use another teacher for now"

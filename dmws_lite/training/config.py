@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .._values import check_flag, check_integer, check_number, plain
 from ..distillation.loss import check_alpha, check_tau
 from ..distillation.moving_average import BUFFER_CHOICES, check_beta
+from ..images.dataset import LARGEST_SEED
 
 if TYPE_CHECKING:
     from .evaluate import Measurement
@@ -81,24 +83,24 @@ class TrainConfig:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        for each in fields(self):  # a scalar of NumPy is the number that it is, in records and checkpoints too
+            object.__setattr__(self, each.name, plain(getattr(self, each.name)))
         check_alpha(self.alpha)
         check_beta(self.beta)
         check_tau(self.tau)
-        integers = {"epochs": 1, "batch_size": 2, "evaluate_every": 0, "most_steps": 0}
-        for name, least in integers.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name}={value!r} is out of range; choose an integer of at least {least}")
+        for name, least in {"epochs": 1, "batch_size": 2, "evaluate_every": 0, "most_steps": 0}.items():
+            check_integer(name, getattr(self, name), least)
+        check_integer("seed", self.seed, 0, LARGEST_SEED)
+        for name in ("flip", "progress"):
+            check_flag(name, getattr(self, name))
         ranges = {"learning_rate": (0, 10), "weight_decay": (0, 10), "warmup": (0, 0.99), "shift": (0, 0.49)}
         for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ValueError(f"{name}={value!r} is out of range; choose a number in [{low}, {high}]")
+            check_number(name, getattr(self, name), low, high)
         if self.learning_rate == 0:
             raise ValueError("learning_rate=0 trains nothing; choose a positive number such as 0.001")
         known = {"buffers": BUFFER_CHOICES, "precision": PRECISIONS, "schedule": SCHEDULES, "balance": BALANCES}
         for name, choices in known.items():
-            if getattr(self, name) not in choices:
+            if not isinstance(getattr(self, name), str) or getattr(self, name) not in choices:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown; choose one of {', '.join(choices)}")
 
     @property

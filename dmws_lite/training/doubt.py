@@ -7,6 +7,8 @@ share of ordinary images is doubted as well. It says nothing about an answer bei
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from .._sealed import Damaged, read_file
 from .._system import write_atomic
+from .._values import check_weights
 from ..images.augment import input_statistics, normalise
 
 DOUBT = "doubt.safetensors"
@@ -95,7 +99,20 @@ def save_typical(folder: Path, typical: Typical) -> Path:
         "whitening": typical.whitening.contiguous(),
         "threshold": torch.tensor(typical.threshold),
     }
-    return write_atomic(folder / DOUBT, safetensors.torch.save(tensors))
+    digest = tensors_digest(safetensors.torch.save(tensors))
+    return write_atomic(folder / DOUBT, safetensors.torch.save(tensors, metadata={"sha256": digest}))
+
+
+def tensors_digest(payload: bytes) -> str:
+    """Return the SHA-256 of the names, shapes and values in a safetensors file; its other entries do not count."""
+    end = 8 + int.from_bytes(payload[:8], "little")
+    tensors = {name: about for name, about in json.loads(payload[8:end]).items() if name != "__metadata__"}
+    return hashlib.sha256(json.dumps(tensors, sort_keys=True).encode() + payload[end:]).hexdigest()
+
+
+def _stated_digest(payload: bytes) -> str | None:
+    end = 8 + int.from_bytes(payload[:8], "little")
+    return json.loads(payload[8:end]).get("__metadata__", {}).get("sha256")
 
 
 def load_typical(folder: Path) -> Typical | None:
@@ -108,7 +125,15 @@ def load_typical(folder: Path) -> Typical | None:
     if not path.is_file():
         return None
     try:
-        stored = safetensors.torch.load(path.read_bytes())
-        return Typical(stored["means"], stored["whitening"], float(stored["threshold"]))
-    except (KeyError, ValueError, safetensors.SafetensorError) as error:
+        payload = read_file(path)
+        stored = safetensors.torch.load(payload)
+        if _stated_digest(payload) not in (None, tensors_digest(payload)):
+            raise Damaged("its content has another checksum than it had when it was written")
+        check_weights(stored, path.name, "the file is of no use")
+        typical = Typical(stored["means"], stored["whitening"], float(stored["threshold"]))
+        wide = typical.means.shape[1]
+        if typical.whitening.shape != (wide, wide) or typical.threshold <= 0:
+            raise Damaged("its shapes or its threshold do not fit")
+        return typical
+    except (KeyError, IndexError, ValueError, RuntimeError, AttributeError, safetensors.SafetensorError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it to predict without doubt") from error

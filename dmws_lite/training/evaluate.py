@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from sklearn import metrics as sk
 from torch import Tensor, nn
 
-from ..images.augment import input_statistics, normalise
+from .._values import check_integer, check_weights
+from ..images.augment import check_pixels, input_statistics, normalise
 from ..images.dataset import Images
 
 
@@ -28,20 +29,60 @@ def predict_logits(model: nn.Module, pixels: Tensor, batch_size: int | None = No
 
     Returns:
         Logits, ``float32`` ``(N, K)``, on the model's device.
+
+    Raises:
+        ValueError: the pixels are no ``uint8``.
+        FloatingPointError: an answer is NaN or infinite; the message names the weight that is, if one is.
     """
     device = next(model.parameters()).device
-    batch_size = batch_size or (32 if device.type == "cpu" else 256)
+    if batch_size is None:
+        batch_size = 32 if device.type == "cpu" else 256
+    check_integer("batch_size", batch_size, 1)
+    check_pixels(pixels)
     mean, std = input_statistics(model)
     training = model.training
     model.eval()
     logits = [model(normalise(part.to(device), mean, std)).float() for part in pixels.split(batch_size)]
     model.train(training)
-    return torch.cat(logits)
+    answers = torch.cat(logits)
+    if not bool(answers.isfinite().all()):
+        try:
+            check_weights(model.state_dict(), "the network", "train again with a lower learning rate")
+        except ValueError as error:
+            raise FloatingPointError(str(error)) from None
+        raise FloatingPointError("the network answers with NaN or infinite logits, so its answers mean nothing")
+    return answers
 
 
 def predict_probabilities(model: nn.Module, pixels: Tensor, batch_size: int | None = None) -> Tensor:
     """Return class probabilities, ``float32`` ``(N, K)``, on the CPU; see :func:`predict_logits`."""
     return predict_logits(model, pixels, batch_size).cpu().softmax(1)
+
+
+def check_labels(probabilities: Tensor, labels: Tensor) -> None:
+    """Check that labels are class numbers, one for each row of finite probabilities or logits.
+
+    Args:
+        probabilities: ``(N, K)``.
+        labels: ``(N,)``, integers in ``0 .. K - 1``.
+
+    Raises:
+        ValueError: a label is no class number, or there is not one for each row.
+        FloatingPointError: a probability is NaN or infinite.
+    """
+    if probabilities.ndim != 2 or tuple(labels.shape) != (len(probabilities),):
+        raise ValueError(
+            f"probabilities have shape {tuple(probabilities.shape)}, labels {tuple(labels.shape)}; they must be (N, K) "
+            "and (N,)"
+        )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels are {labels.dtype}, but must be integers: class numbers from 0")
+    k = probabilities.shape[1]
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < k:
+        low, high = int(labels.min()), int(labels.max())
+        raise ValueError(f"labels run from {low} to {high}, but {k} classes allow 0 to {k - 1}")
+    if not bool(probabilities.isfinite().all()):
+        raise FloatingPointError("some probabilities are NaN or infinite, so they have no most probable class")
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:
@@ -51,6 +92,7 @@ def accuracy(probabilities: Tensor, labels: Tensor) -> float:
         probabilities: ``(N, K)``; logits do as well.
         labels: ``(N,)`` class numbers.
     """
+    check_labels(probabilities, labels)
     return (probabilities.argmax(1).cpu() == labels.cpu()).double().mean().item()
 
 
@@ -61,6 +103,7 @@ def macro_f1(probabilities: Tensor, labels: Tensor) -> float:
         probabilities: ``(N, K)``; logits do as well.
         labels: ``(N,)`` class numbers.
     """
+    check_labels(probabilities, labels)
     k = probabilities.shape[1]
     predicted = probabilities.argmax(1).cpu().numpy()
     return float(sk.f1_score(labels.cpu().numpy(), predicted, labels=range(k), average="macro", zero_division=0))
@@ -76,6 +119,7 @@ def auroc(probabilities: Tensor, labels: Tensor) -> float:
     Returns:
         A share in [0, 1]. A class that no image has, or every image, has no curve and is left out; NaN if none has one.
     """
+    check_labels(probabilities, labels)
     p, y = probabilities.cpu().double().numpy(), labels.cpu().numpy()
     areas = [sk.roc_auc_score(y == k, p[:, k]) for k in range(p.shape[1]) if 0 < (y == k).sum() < len(y)]
     return float(np.mean(areas)) if areas else math.nan
@@ -91,6 +135,7 @@ def confusion_matrix(probabilities: Tensor, labels: Tensor) -> np.ndarray:
     Returns:
         ``int64`` ``(K, K)``.
     """
+    check_labels(probabilities, labels)
     k = probabilities.shape[1]
     return sk.confusion_matrix(labels.cpu().numpy(), probabilities.argmax(1).cpu().numpy(), labels=range(k))
 

@@ -122,12 +122,12 @@ def fit(
         whole = len(images.labels) / drawn  # 1, unless the run ended in the middle of the epoch
         means = {name: value.item() * whole for name, value in sums.items()}
         remaining = None if aux is None else remaining_share(config.beta, done)
+        check_finite(means["loss"], epoch + 1, config)
         measured = measure(main, aux, data.test) if last or is_measured(epoch + 1, config) else None
         columns = measured.columns() if measured else dict.fromkeys(MEASURED)
         row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **means, remaining=remaining, **columns)
         result.append(row, seconds=time.perf_counter() - started)
         bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-        check_finite(row, config)
         checkpoint.save()
         if last or (on_epoch is not None and on_epoch(row) is False):
             break
@@ -234,9 +234,7 @@ def is_measured(epochs: int, config: TrainConfig) -> bool:
     return epochs == config.epochs or epochs % every == 0
 
 
-def check_finite(row: dict, config: TrainConfig) -> None:
-    """Raise ``FloatingPointError`` where the loss of an epoch is no longer finite."""
-    if not math.isfinite(row["loss"]):
-        raise FloatingPointError(
-            f"the loss is {row['loss']} in epoch {row['epoch']}; lower learning_rate={config.learning_rate}"
-        )
+def check_finite(loss: float, epoch: int, config: TrainConfig) -> None:
+    """Raise ``FloatingPointError`` where the loss of an epoch, counted from 1, is no longer finite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"the loss is {loss} in epoch {epoch}; lower learning_rate={config.learning_rate}")

@@ -16,8 +16,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from .._sealed import read_file, read_json, with_checksum
 from .._system import VERSION, write_atomic
-from ..images.augment import input_statistics
+from .._values import check_integer, check_weights
+from ..images.augment import check_statistics, input_statistics
+from ..images.decode import COLOURS, FITS
+from ..images.volumes import check_volume_options
 from ..teachers.pairs import PAIRS, build_model
 
 FORMAT = 1
@@ -46,6 +50,7 @@ class Card:
         window: of both.
         notice: what it is not.
         format: of this file.
+        checksum: of this file's other entries; files from before there were checksums have none.
     """
 
     pair: str
@@ -64,6 +69,7 @@ class Card:
     window: str = ""
     notice: str = "Teaching material, not a medical device."
     format: int = FORMAT
+    checksum: str = ""
 
 
 def describe(
@@ -105,12 +111,18 @@ def describe(
 
 
 def save(folder: Path, model: nn.Module, card: Card) -> Path:
-    """Write the weights and the card; the card last, with the SHA-256 of the weights."""
+    """Write the weights and the card; the card last, with the SHA-256 of the weights.
+
+    Raises:
+        ValueError: a weight is NaN or infinite, or a standard deviation is not above 0; nothing is written.
+    """
+    check_weights(model.state_dict(), "the network", "it is not written; train again with a lower learning rate")
+    check_statistics(card.mean, card.std)
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in model.state_dict().items()}
-    about = {**asdict(card), "sha256": ""}
+    about = {name: value for name, value in asdict(card).items() if name != "checksum"} | {"sha256": ""}
     payload = safetensors.torch.save(tensors, metadata={"dmws_lite": json.dumps(about)})
     write_atomic(folder / WEIGHTS, payload)
-    about["sha256"] = hashlib.sha256(payload).hexdigest()
+    about = with_checksum({**about, "sha256": hashlib.sha256(payload).hexdigest()})
     return write_atomic(folder / CARD, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -171,23 +183,50 @@ def load(folder: Path) -> tuple[nn.Module, Card]:
         )
         raise FileNotFoundError(f"{folder} holds no trained model; {begun}")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         if raw["format"] != FORMAT:
             raise ValueError(f"{path} has format {raw['format']!r}; this version reads format {FORMAT}")
         card = Card(**raw)
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        _check_card(card)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a model card ({error}); train again") from error
-    payload = (folder / WEIGHTS).read_bytes()
+    payload = read_file(folder / WEIGHTS)
     actual = hashlib.sha256(payload).hexdigest()
     if actual != card.sha256:
         raise ValueError(
             f"{folder / WEIGHTS} is damaged or of another run: its SHA-256 is {actual}, {CARD} says {card.sha256}"
         )
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in card.arguments.items()}
-    model = build_model(card.architecture, arguments, len(card.classes))
-    model.load_state_dict(safetensors.torch.load(payload))
+    try:
+        model = build_model(card.architecture, arguments, len(card.classes))
+        weights = safetensors.torch.load(payload)
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, AssertionError,
+            safetensors.SafetensorError) as error:  # fmt: skip
+        raise ValueError(f"{folder / WEIGHTS} does not fit {path} ({' '.join(str(error).split())})") from error
+    check_weights(weights, str(folder / WEIGHTS), "train again")
     model.pretrained_cfg = {**model.pretrained_cfg, "mean": tuple(card.mean), "std": tuple(card.std)}
     return model.eval(), card
+
+
+def _check_card(card: Card) -> None:
+    """Raise ``ValueError`` for an entry of a card that has another type or range than :func:`describe` gives it."""
+    texts = ("pair", "architecture", "colour", "fit", "sha256", "slices", "axis", "window", "notice")
+    for name in texts:
+        if not isinstance(getattr(card, name), str):
+            raise TypeError(f"{name} is {getattr(card, name)!r}, not a text")
+    if not isinstance(card.arguments, dict) or not isinstance(card.versions, dict):
+        raise TypeError("arguments or versions is no mapping")
+    if not isinstance(card.classes, list) or not card.classes or not all(isinstance(c, str) for c in card.classes):
+        raise TypeError("classes is no list of names")
+    if not isinstance(card.mean, list) or not isinstance(card.std, list):
+        raise TypeError("mean or std is no list of numbers")
+    check_integer("size", card.size, 8, 2048)
+    check_statistics(card.mean, card.std)
+    for name, choices in (("colour", COLOURS), ("fit", FITS)):
+        if getattr(card, name) not in choices:
+            raise TypeError(f"{name} is {getattr(card, name)!r}, none of {', '.join(choices)}")
+    check_volume_options(card.slices, card.axis, card.window)
 
 
 def predictions_csv(
@@ -209,8 +248,13 @@ def predictions_csv(
     Returns:
         Columns ``file``, ``label`` (where known), ``predicted``, one ``p(class)`` for each class, four digits each, and
         ``doubt`` (where known), which is above 1 for an image that looks unlike the training images.
+
+    Raises:
+        ValueError: a probability or a doubt is not a number.
     """
     text = io.StringIO()
+    if not bool(probabilities.isfinite().all()) or (doubt is not None and bool(doubt.isnan().any())):
+        raise ValueError("some probabilities are NaN or infinite; such predictions are not written")
     table = csv.writer(text, lineterminator="\n")
     known = ["label"] if labels is not None else []
     table.writerow(["file", *known, "predicted", *(f"p({name})" for name in classes), *["doubt"] * (doubt is not None)])

@@ -121,14 +121,15 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
         remaining = None if aux is None else remaining_share(config.beta, done)
         for place, (member, result) in enumerate(zip(members, results)):
             rate = learning_rate_at(done - 1, steps, member.config)
-            columns = measured[place].columns() if measured else dict.fromkeys(MEASURED)
-            own = {name: values[place] for name, values in means.items()}
-            row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **own, remaining=remaining, **columns)
-            result.append(row, seconds=seconds)
+            own, columns = {name: values[place] for name, values in means.items()}, dict.fromkeys(MEASURED)
             try:
-                check_finite(row, member.config)
+                check_finite(own["loss"], epoch + 1, member.config)
+                if measured and place not in failures:
+                    columns = measured[place].columns()
             except FloatingPointError as error:
                 failures.setdefault(place, error)
+            row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **own, remaining=remaining, **columns)
+            result.append(row, seconds=seconds)
 
     main.unstack([m.main for m in members], device)
     if aux is not None:

@@ -105,7 +105,7 @@ def kill_when(arguments, reached):
 
 
 def without_time(record):
-    changing = ("seconds", "date", "peak_memory_mib", "device")
+    changing = ("seconds", "date", "peak_memory_mib", "device", "checksum")
     kept = {key: value for key, value in record.items() if key not in changing}
     kept["history"] = [{key: value for key, value in row.items() if key != "seconds"} for row in record["history"]]
     return kept

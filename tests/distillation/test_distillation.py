@@ -142,7 +142,7 @@ class TestAuxiliary:
         assert half_life(0.9) == pytest.approx(6.58, abs=0.01)
         assert half_life(1.0) == math.inf and half_life(0.0) == 0.0
         assert remaining_share(0.9, 0) == 1.0
-        with pytest.raises(ValueError, match="steps=-1 is negative"):
+        with pytest.raises(ValueError, match="steps=-1 is out of range"):
             remaining_share(0.9, -1)
 
 

@@ -150,7 +150,7 @@ def test_a_description_that_cannot_be_run_is_refused_at_once(tiny, wrong, messag
 
 def test_a_damaged_record_is_named(tmp_path):
     (tmp_path / "half.json").write_text("{")
-    with pytest.raises(ValueError, match="half.json is not a record"):
+    with pytest.raises(ValueError, match="half.json is damaged: it is not JSON"):
         read_records(tmp_path)
 
 

@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
-NAMES = ["test.yml", "book.yml", "gpu.yml"]
+NAMES = ["test.yml", "book.yml", "gpu.yml", "nightly.yml"]
 
 
 def workflow(name: str) -> dict:
