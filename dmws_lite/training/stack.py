@@ -89,10 +89,7 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
     if frozen is None:
         strategy.begin(members[0].data.train.labels, len(members[0].data.train.classes), config.epochs, device)
     steps = images.batches * config.epochs
-    rise = [learning_rate_at(step, steps, replace(config, learning_rate=1.0)) for step in range(steps)]
-    rises = torch.tensor(rise, dtype=torch.float64).view(-1, 1, 1)
-    peaks = torch.tensor([[m.config.learning_rate] for m in members], dtype=torch.float64)
-    rates = (rises * peaks).float().to(device)  # multiplied on the CPU: Apple's GPUs have no float64
+    rates = _rates(members, steps).to(device)
     optimizer = StackedAdamW(main, config.weight_decay)
 
     losses = _losses(strategy, main, frozen, with_aux=aux is not None)
@@ -138,6 +135,14 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
         if place not in failures:
             result.finish(measured[place])  # the last epoch is always measured
     return [failures.get(place, result) for place, result in enumerate(results)]
+
+
+def _rates(members: Sequence[Member], steps: int) -> Tensor:
+    """Return the learning rates of all steps, ``(steps, members, 1)``; on the CPU, as Apple's GPUs have no float64."""
+    shape = replace(members[0].config, learning_rate=1.0)
+    rise = [learning_rate_at(step, steps, shape) for step in range(steps)]
+    peaks = torch.tensor([[m.config.learning_rate] for m in members], dtype=torch.float64)
+    return (torch.tensor(rise, dtype=torch.float64).view(-1, 1, 1) * peaks).float()
 
 
 def _losses(strategy: Strategy, main: Stack, frozen: Stack | None, with_aux: bool) -> Callable[..., dict[str, Tensor]]:
