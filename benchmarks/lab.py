@@ -1,6 +1,7 @@
 """Measure how many steps a second the distillation lab trains in Chromium, beside TensorFlow.js on the same task.
 
     python benchmarks/lab.py [--rounds 3] [--tfjs FILE]
+    python benchmarks/lab.py --frames    # how long the page keeps its reader waiting, on a telephone's screen
 
 A step of the lab trains four main students and moves two auxiliaries. TensorFlow.js is ``dist/tf.min.js`` of the npm
 package ``@tensorflow/tfjs``; without ``--tfjs`` only the lab is measured. It trains networks of the same sizes on
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 from lab_browser import Engine, engine  # noqa: E402
 
 from dmws_lite.classroom.lab_presets import lab_assets  # noqa: E402
+from dmws_lite.classroom.widgets.lab import lab_html  # noqa: E402
 
 CASES = {"plane": {"world": "plane", "task": "spirals"}, "phantoms": {"world": "phantoms", "task": "mri"}}
 
@@ -79,6 +82,63 @@ return { steps, finite: [...students[3].main[0].dataSync()].every(Number.isFinit
 """
 
 
+# While the lab plays: the time from one frame to the next, and tasks that the browser calls long (over 50 ms).
+FRAMES = """async (seconds) => {
+  const gaps = [], tasks = [];
+  const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration)));
+  observer.observe({ type: "longtask" });
+  let before = performance.now();
+  const end = before + 1000 * seconds;
+  await new Promise((done) => {
+    const next = (now) => { gaps.push(now - before); before = now; now < end ? requestAnimationFrame(next) : done(); };
+    requestAnimationFrame(next);
+  });
+  observer.disconnect();
+  return { gaps: gaps.slice(1), tasks };
+}"""
+
+
+def frames(browser: object, link: str, seconds: float = 6.0) -> tuple[list[float], list[float], float]:
+    """Play the lab on a telephone's screen.
+
+    Args:
+        browser: of playwright.
+        link: the lab's state, as behind ``#lab=``.
+        seconds: how long to look.
+
+    Returns:
+        The milliseconds between frames and of each long task while it plays, and the longest task while it loads.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "lab.html")
+        head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        watch = "<script>window.long=[];new PerformanceObserver((l)=>long.push(...l.getEntries().map((e)=>e.duration)))"
+        watch += '.observe({type:"longtask",buffered:true})</script>'
+        file.write_text(f"<!DOCTYPE html><html><head>{head}{watch}</head><body>{lab_html()}</body></html>", "utf-8")
+        page = browser.new_page(viewport={"width": 360, "height": 740})
+        page.goto(f"{file.as_uri()}#lab={link}")
+        page.wait_for_selector(".lab-end")
+        page.wait_for_timeout(500)
+        loading = max(page.evaluate("window.long"), default=0.0)
+        page.locator('[data-name="play"]').first.click()
+        found = page.evaluate(FRAMES, seconds)
+        page.close()
+    return found["gaps"], found["tasks"], loading
+
+
+def print_frames(browser: object, rounds: int) -> None:
+    for name, link in {"plane": "steps:2000", "phantoms": "task:mri,steps:2000"}.items():
+        for _ in range(rounds):
+            gaps, tasks, loading = frames(browser, link)
+            gaps.sort()
+            most = gaps[int(0.99 * len(gaps))]
+            print(
+                f"{name}: {len(gaps)} frames, median {median(gaps):.0f} ms, 99% within {most:.0f} ms, "
+                f"longest {gaps[-1]:.0f} ms; long tasks: {len(tasks)}, longest {max(tasks, default=0):.0f} ms; "
+                f"longest while loading {loading:.0f} ms"
+            )
+
+
 def theirs(lab: Engine, given: dict) -> tuple[str, float]:
     """Return the faster backend of TensorFlow.js and its steps a second."""
     found = {}
@@ -96,8 +156,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each case, in turns (default: 3)")
     parser.add_argument("--tfjs", type=Path, help="tf.min.js of the npm package @tensorflow/tfjs")
+    parser.add_argument("--frames", action="store_true", help="measure frames and long tasks of the page instead")
     options = parser.parse_args()
     with engine() as lab:
+        if options.frames:
+            print_frames(lab.page.context.browser, options.rounds)
+            return 0
         if options.tfjs:
             lab.page.add_script_tag(path=options.tfjs)
             print("TensorFlow.js", lab.page.evaluate("tf.version.tfjs"))

@@ -80,7 +80,7 @@ def concept_map() -> HTML:
         arrows.append(f'<text class="word" x="{x}" y="{y}">{html.escape(word)}</text>')
     for name, (lines, page, x, y, width) in BOXES.items():
         first = y + 5 - 9 * (len(lines) - 1)
-        text = "".join(f'<text x="{x}" y="{first + 18 * i}">{line}</text>' for i, line in enumerate(lines))
+        text = " ".join(f'<text x="{x}" y="{first + 18 * i}">{line}</text>' for i, line in enumerate(lines))
         box = f'<rect x="{x - width / 2}" y="{y - half(name)}" width="{width}" height="{2 * half(name)}" rx="8"/>'
         boxes.append(f'<a href="{page}" aria-label="{" ".join(lines)}">{box}{text}</a>')
     said = "; ".join(f"{' '.join(BOXES[a][0])} {word} {' '.join(BOXES[b][0])}" for a, b, word, _ in ARROWS)

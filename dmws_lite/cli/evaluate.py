@@ -75,11 +75,12 @@ def evaluate_command(given: argparse.Namespace) -> int:
     groups = known_patients(images, given.patient)
     for line in report(card, images, labels, shares, groups):
         print(line)
-    if typical := load_typical(given.folder):
-        doubt = typical.doubt(features_of(model, images.pixels))
+    typical = load_typical(given.folder)
+    doubt = typical.doubt(features_of(model, images.pixels)) if typical else None
+    if doubt is not None:
         print(f"\n{int((doubt > 1).sum()):,} of {len(doubt):,} images look unlike the training images")
     if given.csv:
-        write_atomic(given.csv, predictions_csv(images.files, card.classes, shares, labels))
+        write_atomic(given.csv, predictions_csv(images.files, card.classes, shares, labels, doubt))
         print(f"written: {given.csv}")
     return DONE
 

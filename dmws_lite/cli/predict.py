@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from .._system import write_atomic
 from ..images.class_folders import image_files
@@ -65,13 +66,16 @@ def predict_command(given: argparse.Namespace) -> int:
     typical = load_typical(given.folder)
     names: list[str] = []
     shares, doubt = torch.empty(0, len(card.classes)), torch.empty(0)
+    bar = tqdm(total=len(entries), desc="predicting", unit="image", disable=given.quiet, leave=False)
     for first in range(0, len(entries), _AT_ONCE):
-        readable, pixels, unread = _read(card, entries[first : first + _AT_ONCE], progress=not given.quiet)
+        readable, pixels, unread = _read(card, entries[first : first + _AT_ONCE])
+        bar.update(len(readable) + len(unread))
         names += readable
         failed += unread
         if readable:
             shares = torch.cat([shares, predict_probabilities(model, pixels)])
             doubt = torch.cat([doubt, typical.doubt(features_of(model, pixels))]) if typical else doubt
+    bar.close()
     text = predictions_csv(names, card.classes, shares, doubt=doubt if typical else None)
     if given.csv:
         write_atomic(given.csv, text)
@@ -108,7 +112,7 @@ def _find(given: Sequence[Path]) -> tuple[list[Path], list[tuple[str, str]]]:
     return list(found), failed
 
 
-def _read(card: Card, entries: Sequence[Entry], progress: bool) -> tuple[list[str], Tensor, list[tuple[str, str]]]:
+def _read(card: Card, entries: Sequence[Entry]) -> tuple[list[str], Tensor, list[tuple[str, str]]]:
     """Return the names and pixels of the images that can be read, and the others with the reason."""
     _, formats = readable_formats()
     window = read_window(card.window)
@@ -117,7 +121,7 @@ def _read(card: Card, entries: Sequence[Entry], progress: bool) -> tuple[list[st
         entry = entries[index]
         return read_file(entry.path, card.size, card.colour, card.fit, formats, entry.frame, card.axis, window)
 
-    pixels, _, failed = read_all(len(entries), job, card.size, card.colour, None, progress, "reading")
+    pixels, _, failed = read_all(len(entries), job, card.size, card.colour, None, False, "reading")
     called = [printable(str(entry.path)) + (f"#{entry.frame}" if entry.frame is not None else "") for entry in entries]
     names = [name for index, name in enumerate(called) if index not in failed]
     return names, pixels, [(called[index], reason) for index, reason in sorted(failed.items())]

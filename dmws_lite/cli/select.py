@@ -250,6 +250,7 @@ def _fill(model: nn.Module, path: Path) -> nn.Module:
             f"{path} holds no plain weights, and other things are not loaded; give safetensors, or a state_dict that "
             "torch.save wrote"
         ) from error
+    weights = _unpacked(weights, model, path)
     head = model.pretrained_cfg.get("classifier") or ""
     if isinstance(head, str) and head:
         rows = weights.get(f"{head}.weight")
@@ -265,6 +266,40 @@ def _fill(model: nn.Module, path: Path) -> nn.Module:
             f"{path} does not fit the teacher ({reason}); is it another model's, or are --teacher-args missing?"
         ) from error
     return model.eval()
+
+
+def _unpacked(stored: Mapping[str, object], model: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """Return the weights in a checkpoint: at its top or in one of its entries, with or without a prefix before all.
+
+    Raises:
+        TeacherError: nothing in it has the names of the teacher's weights; the message names what it holds.
+    """
+    names = model.state_dict().keys()
+    places = [stored, *(entry for entry in stored.values() if isinstance(entry, Mapping))]
+    fitting = []
+    for place in places:
+        tensors = {
+            name: value for name, value in place.items() if isinstance(value, torch.Tensor) and isinstance(name, str)
+        }
+        prefixes = {name.partition(".")[0] + "." for name in tensors if "." in name}
+        prefixes |= {first + second for first in prefixes for second in ("model.", "module.", "net.", "backbone.")}
+        for prefix in ("", *sorted(prefixes)):
+            bare = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            if len(bare.keys() & names) > 0.5 * len(names):
+                fitting.append(bare)
+                break
+    if len(fitting) == 1:
+        return fitting[0]
+    entries = [name for name, value in stored.items() if not isinstance(value, torch.Tensor)] or list(stored)
+    shown = ", ".join(map(str, entries[:8])) + (", ..." if len(entries) > 8 else "")
+    if fitting:
+        raise TeacherError(
+            f"{path} holds {len(fitting)} sets of weights, in its entries {shown}; save one of them alone"
+        )
+    raise TeacherError(
+        f"{path} does not fit the teacher: it holds {shown}, and no entry has the names of the teacher's weights; is "
+        "it another model's, or are --teacher-args missing?"
+    )
 
 
 def _write(path: Path, student: nn.Module, models: _Models, plan: Plan) -> Path:

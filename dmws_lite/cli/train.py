@@ -137,17 +137,15 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     )
     how.add_argument("--strategy", choices=tuple(STRATEGIES), default="", help="how they learn (default: the method's)")
     how.add_argument("--rule", choices=RULES, default="uniform", help="which weights are selected (default: uniform)")
-    how.add_argument("--alpha", type=float, default=usual.alpha, help="weight of the labels (default: %(default)s)")
+    how.add_argument("--alpha", type=float, help=f"weight of the labels, of --method ours (default: {usual.alpha})")
     how.add_argument(
-        "--beta", type=float, default=usual.beta, help="share the auxiliary keeps per step (default: %(default)s)"
+        "--beta", type=float, help=f"share the auxiliary keeps per step, of --method ours (default: {usual.beta})"
     )
     how.add_argument("--tau", type=float, help="temperature (default: the paper's for the pair, 3 or 4)")
     how.add_argument("--seed", type=int, default=0, help="seed of split, start, order and augmentation (default: 0)")
     length = parser.add_argument_group("the training")
     either = length.add_mutually_exclusive_group()
-    either.add_argument(
-        "--steps", type=int, help=f"at least this many steps (default: {_DEFAULT_STEPS}; 2 minutes on a CPU)"
-    )
+    either.add_argument("--steps", type=int, help=f"this many steps (default: {_DEFAULT_STEPS}; 2 minutes on a CPU)")
     either.add_argument("--epochs", type=int, help="passes over the training images, instead of --steps")
     length.add_argument("--batch-size", type=int, default=16, help="images per step (default: 16)")
     length.add_argument(
@@ -184,6 +182,7 @@ def train_command(given: argparse.Namespace) -> int:
     _check_options(given)
     teacher = load_teacher(_pair_before(given.out) or "auto") if given.pair == "auto" else None
     run = _run(given, teacher.pair if teacher else given.pair)
+    _check_effect(given, run)
     settings = {**run.settings(), **settings_of(given), **_split_settings(given), "device": given.device}
     _check_same(given.out, settings)
 
@@ -220,6 +219,7 @@ def train_command(given: argparse.Namespace) -> int:
                 checkpoint=given.out / CHECKPOINT,
                 on_start=begin,
                 balance=given.balance,
+                most_steps=run.steps,
             )
         except KeyboardInterrupt:
             print(
@@ -237,12 +237,15 @@ def train_command(given: argparse.Namespace) -> int:
 
 def _run(given: argparse.Namespace, pair: str) -> Run:
     steps = given.steps if given.steps is not None or given.epochs is not None else _DEFAULT_STEPS
-    names = ("method", "fraction", "seed", "batch_size", "learning_rate", "alpha", "beta", "rule", "split_rule")
+    names = ("method", "fraction", "seed", "batch_size", "learning_rate", "rule", "split_rule")
+    usual = TrainConfig()
     return Run(
         dataset="folder",
         pair=pair,
         size=PAIRS[pair].input_size if given.size is None else given.size,
         tau=PAIRS[pair].tau if given.tau is None else given.tau,
+        alpha=usual.alpha if given.alpha is None else given.alpha,
+        beta=usual.beta if given.beta is None else given.beta,
         steps=steps or 0,
         epochs=given.epochs or 0,
         strategy=given.strategy,
@@ -260,6 +263,17 @@ def _check_options(given: argparse.Namespace) -> None:
         raise ValueError("--split-rule random would split near-copies, which --near-copies together prevents")
     if given.test_folder is not None and given.parts == "official":
         raise ValueError("--test-folder and --parts official both name the test images; use one of the two")
+
+
+def _check_effect(given: argparse.Namespace, run: Run) -> None:
+    """Refuse a number that the method does not read: a person who gave it expects it to matter."""
+    reads = set(run.options) | ({"beta"} if METHODS[run.method].has_auxiliary else set())
+    for name in ("alpha", "beta", "tau"):
+        if getattr(given, name) is not None and name not in reads:
+            raise ValueError(
+                f"--{name} {getattr(given, name)} has no effect with --method {run.method}, which learns by "
+                f"{run.strategy_name}; leave it out, or pass --method ours"
+            )
 
 
 def _split_settings(given: argparse.Namespace) -> dict:

@@ -200,6 +200,7 @@ def carry_out(
     on_start: Callable[[], object] | None = None,
     on_epoch: Callable[[dict], bool | None] | None = None,
     balance: str = "none",
+    most_steps: int = 0,
 ) -> Outcome:
     """Carry out one run and keep the trained networks.
 
@@ -215,6 +216,7 @@ def carry_out(
         on_start: called when everything is loaded, selected and checked, before the first step.
         on_epoch: see :func:`dmws_lite.training.fit.fit`.
         balance: see :class:`dmws_lite.training.config.TrainConfig`.
+        most_steps: see :class:`dmws_lite.training.config.TrainConfig`.
 
     Raises:
         ValueError: see :func:`dmws_lite.training.fit.fit`.
@@ -230,7 +232,13 @@ def carry_out(
     main, auxiliary = shelf.students(run)
     first = None if checkpoint is None or shelf.keep is None else shelf.keep / f"{_FROZEN}in-training.pt"
     strategy = shelf.strategy(run, device, first)
-    config = replace(run.config(len(data.train), progress), device=device, checkpoint=checkpoint, balance=balance)
+    config = replace(
+        run.config(len(data.train), progress),
+        device=device,
+        checkpoint=checkpoint,
+        balance=balance,
+        most_steps=most_steps,
+    )
     if on_start is not None:
         on_start()
     result = fit(main, auxiliary, data, config, on_epoch, strategy)

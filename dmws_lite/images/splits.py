@@ -387,7 +387,7 @@ def find_patients(files: Sequence[str], labels: Sequence[str], pattern: str) -> 
         if not match:
             raise ValueError(
                 f"pattern {pattern!r} finds no patient in {file!r} (the name of the class folder does not count); "
-                "change the pattern so that it matches every file"
+                "change the pattern so that it matches every file, or go without one if paths do not name patients"
             )
         patients.append(match[1] if finder.groups and match[1] is not None else match[0])
     return patients

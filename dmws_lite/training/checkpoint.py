@@ -94,7 +94,7 @@ class Checkpoint:
 
     def _take_back(self, content: dict, path: str | Path) -> None:
         settings = self.settings()
-        before = {"balance": "none", **content["settings"]}  # a setting that came later
+        before = {"balance": "none", "most_steps": 0, **content["settings"]}  # settings that came later
         different = [name for name in settings if before.get(name) != settings[name]]
         if different:
             raise ValueError(

@@ -40,6 +40,7 @@ class TrainConfig:
         flip: flip half of the images left to right.
         balance: ``"none"``, or ``"sampling"``: in each epoch as many images are drawn as there are, with replacement,
             every class equally often.
+        most_steps: the run ends after this many steps, in the middle of an epoch if need be; 0 for whole epochs.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         precision: ``"auto"`` (bf16 autocast on GPUs that compute in it, else fp32), ``"fp32"`` or ``"bf16"``. The
             weights stay fp32 either way. On the CPUs measured bf16 gained nothing, see ``benchmarks/README.md``.
@@ -73,6 +74,7 @@ class TrainConfig:
     shift: float = 0.08
     flip: bool = True
     balance: str = "none"
+    most_steps: int = 0
     device: str = "auto"
     precision: str = "auto"
     seed: int = 0
@@ -86,7 +88,7 @@ class TrainConfig:
         check_alpha(self.alpha)
         check_beta(self.beta)
         check_tau(self.tau)
-        for name, least in {"epochs": 1, "batch_size": 2, "evaluate_every": 0}.items():
+        for name, least in {"epochs": 1, "batch_size": 2, "evaluate_every": 0, "most_steps": 0}.items():
             check_integer(name, getattr(self, name), least)
         check_integer("seed", self.seed, 0, LARGEST_SEED)
         for name in ("flip", "progress"):

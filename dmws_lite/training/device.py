@@ -14,7 +14,8 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
     """Return the device to compute on.
 
     Args:
-        device: ``"auto"`` for a CUDA GPU if there is one, else Apple's GPU, else the CPU; or a device's name.
+        device: ``"auto"`` for a CUDA GPU if there is one, else Apple's GPU, else the CPU; or a device's name; a number
+            such as ``"0"`` is that CUDA GPU.
 
     Raises:
         ValueError: there is no such device, or it is a CUDA GPU and this machine has none.
@@ -28,7 +29,7 @@ def pick_device(device: str | torch.device = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        wanted = torch.device(device)
+        wanted = torch.device(f"cuda:{device}" if str(device).isdecimal() else device)
     except RuntimeError as error:  # PyTorch lists every device it was ever written for
         raise ValueError(f"device={device!r} is unknown; choose auto, cpu, cuda or mps") from error
     if wanted.type == "cuda" and not torch.cuda.is_available():

@@ -83,17 +83,18 @@ def fit(
     images = TrainingImages(data.train, input_statistics(main), config, generator, device)
     aux = None if aux is None else _prepared_auxiliary(aux, main, images, device)
     optimizer = _adamw(main, config)
-    steps = images.batches * config.epochs
+    steps = min(images.batches * config.epochs, config.most_steps or math.inf)
     strategy.begin(data.train.labels, len(data.train.classes), config.epochs, device)
 
     result, measured = Result(config=config, device=str(device)), None
     checkpoint = Checkpoint(config, data, main, aux, optimizer, generator, strategy, result)
-    bar = _progress_bar(checkpoint.resume(), config)
+    bar = _progress_bar(checkpoint.resume(), math.ceil(steps / images.batches), config)
     for epoch in bar:
         started, sums = time.perf_counter(), defaultdict(float)
         main.train()
         strategy.begin_epoch(epoch)
-        for step, index in enumerate(images.shuffled(), start=epoch * images.batches):
+        batches = images.shuffled()[: steps - epoch * images.batches]  # fewer in an epoch that ends the run early
+        for step, index in enumerate(batches, start=epoch * images.batches):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(step, steps, config)
             inputs, targets = images.draw(index), images.labels[index.to(device)]
@@ -109,15 +110,15 @@ def fit(
             if aux is not None:
                 update_auxiliary(aux, main, config.beta, config.buffers)  # equation 7
             for name, value in terms.items():  # kept on the device: reading a number would make a GPU wait
-                sums[name] += value.detach() * (len(index) / len(images.labels))
+                sums[name] += value.detach() * (len(index) / sum(map(len, batches)))
 
         # The epoch's row of the history. A term named like another column raises a TypeError.
-        done = (epoch + 1) * images.batches
+        done = min((epoch + 1) * images.batches, steps)
         rate = learning_rate_at(done - 1, steps, config)
         means = {name: value.item() for name, value in sums.items()}
         remaining = None if aux is None else remaining_share(config.beta, done)
         check_finite(means["loss"], epoch + 1, config)
-        measured = measure(main, aux, data.test) if is_measured(epoch + 1, config) else None
+        measured = measure(main, aux, data.test) if done == steps or is_measured(epoch + 1, config) else None
         columns = measured.columns() if measured else dict.fromkeys(MEASURED)
         row = dict(epoch=epoch + 1, step=done, learning_rate=rate, **means, remaining=remaining, **columns)
         result.append(row, seconds=time.perf_counter() - started)
@@ -218,9 +219,8 @@ def _adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def _progress_bar(first: int, config: TrainConfig) -> tqdm:
-    epochs = range(first, config.epochs)
-    return tqdm(epochs, initial=first, total=config.epochs, unit="epoch", disable=not config.progress)
+def _progress_bar(first: int, epochs: int, config: TrainConfig) -> tqdm:
+    return tqdm(range(first, epochs), initial=first, total=epochs, unit="epoch", disable=not config.progress)
 
 
 def is_measured(epochs: int, config: TrainConfig) -> bool:

@@ -90,8 +90,9 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
         strategy.begin(members[0].data.train.labels, len(members[0].data.train.classes), config.epochs, device)
     steps = images.batches * config.epochs
     rise = [learning_rate_at(step, steps, replace(config, learning_rate=1.0)) for step in range(steps)]
-    rises = torch.tensor(rise, dtype=torch.float64, device=device)
-    peaks = torch.tensor([[m.config.learning_rate] for m in members], dtype=torch.float64, device=device)
+    rises = torch.tensor(rise, dtype=torch.float64).view(-1, 1, 1)
+    peaks = torch.tensor([[m.config.learning_rate] for m in members], dtype=torch.float64)
+    rates = (rises * peaks).float().to(device)  # multiplied on the CPU: Apple's GPUs have no float64
     optimizer = StackedAdamW(main, config.weight_decay)
 
     losses = _losses(strategy, main, frozen, with_aux=aux is not None)
@@ -107,7 +108,7 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
                     aux_logits = None if aux is None else aux(inputs)
                 terms = losses(main.weights(), {} if frozen is None else frozen.weights(), inputs, targets, aux_logits)
             terms["loss"].sum().backward()  # no run's loss depends on another's weights
-            optimizer.step(rises[step] * peaks)
+            optimizer.step(rates[step])
             if aux is not None:
                 aux.flat.lerp_(main.flat.detach(), 1 - config.beta)
             for name, value in terms.items():
@@ -161,6 +162,8 @@ def _checked(members: Sequence[Member]) -> Strategy:
     if not members:
         raise ValueError("there are no runs to stack; give at least one")
     first = members[0]
+    if first.config.most_steps or first.config.balance != "none":
+        raise ValueError("a stack knows no most_steps= and no balance=; train its runs one by one")
     for member in members:
         member.strategy = fitting_strategy(member.strategy, member.aux, member.config)
         alike = replace(member.config, seed=first.config.seed, learning_rate=first.config.learning_rate)

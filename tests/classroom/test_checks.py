@@ -29,7 +29,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = [path.name for path in NOTEBOOKS]
 URL = "https://github.com/a/b"
 
-# Typical wrong answers, each given after the solution before it: (exercise, code, part of the message).
+# Typical wrong answers: (exercise, code, part of the message). The solution runs once, before the first of them; what
+# one answer spoils, the next has to mend.
 WRONG = {
     "01_teacher_inspection": [
         (
@@ -61,9 +62,14 @@ WRONG = {
     "03_single_vs_dual_init": [
         (1, "place = next(each for each in places if each != place)", "The probe says otherwise"),
         (1, "place = 'above'", "place should be one of"),
-        (2, "swap_change = swap_change + 0.1", "mind the sign"),
-        (2, "swapped_result = results['cm1'][0]", "fit got no auxiliary"),
-        (2, "swapped_report = dual_students(teacher, lambda: fresh(0))[2]", "did you pass swap=True"),
+        (2, "loss_after_training = -loss_after_training", "has the wrong sign"),
+        (
+            2,
+            "loss_after_training, damage_shows_in = -loss_after_training, 'head'",
+            "damage_shows_in should be one of",
+        ),
+        (2, "damage_shows_in = 'probe'", "Where is the inconsistent student further behind"),
+        (2, "inconsistent_probe = inconsistent_probe - 0.1", "the main student of ours, seed 0"),
         (3, "frozen = lambda model: model.requires_grad_(False)", "belongs to the classifier"),
         (3, "frozen = lambda model: model", "can still learn"),
     ],
@@ -71,17 +77,23 @@ WRONG = {
         (1, "steps_to_thousandth = {0.9: 44, 0.999: 4603}", "How many halvings make a thousandth"),
         (1, "steps_to_thousandth, beta_for_half = {0.9: 66, 0.999: 6904}, 0.9997", "should be 2,700 steps"),
         (2, "equal_runs = {'above', 'alpha_one'}", "equal_runs is not right"),
-        (2, "no_auxiliary = result", "ran with an auxiliary"),
-        (2, "no_auxiliary = fit(main, None, data, replace(config, progress=False))", "fresh students"),
-        (2, "no_auxiliary = replace(no_auxiliary, config=replace(config, tau=2.0))", "tau changed as well"),
+        (2, "no_auxiliary = usual", "ran with auxiliary"),
+        (2, "no_auxiliary = fit(main, None, few, replace(short, alpha=0.6))", "fresh students"),
+        (2, "no_auxiliary = replace(no_auxiliary, config=replace(short, tau=2.0))", "tau changed as well"),
         (3, "reversed_kl = lambda z, o, tau: reversed_right(o, z, tau)", "swap the two roles"),
         (3, "reversed_kl = lambda z, o, tau: reversed_right(z, o, tau) / tau**2", "lacks the factor tau squared"),
         (3, "reversed_kl = lambda z, o, tau: soften(z, tau)", "returns several numbers"),
     ],
     "05_ablations": [
         (1, "kd_at_beta_zero = 'about the same'", "The records say otherwise"),
-        (2, "gap = -gap", "has the wrong sign"),
-        (2, "gap, larger = -gap, 'gap'", "compare the size of gap"),
+        (2, "gap = {name: -value for name, value in gap.items()}", "has the wrong sign"),
+        (
+            2,
+            "gap, right_apart = {name: -value for name, value in gap.items()}, apart; "
+            "apart = {name: not value for name, value in apart.items()}",
+            "does low to high contain 0",
+        ),
+        (2, "apart, spread = right_apart, spread / 2", "Largest minus smallest of the eight"),
         (3, "seeds_for_two_percent = 5", "Use the standard deviation"),
         (3, "seeds_needed = lambda sd, size: max(2, int((1.96 * sd / size) ** 2) + 1)", "Is the quantile Student's"),
     ],

@@ -137,15 +137,15 @@ def test_the_playground_is_trained_by_clicking(chromium, lab) -> None:  # noqa: 
         accuracy = f"{number(page, 'training-playground', 'main-accuracy'):.3f}"
         assert accuracy in first.inner_text()
 
-        page.get_by_label("steps", exact=True).select_option("40")
+        page.get_by_label("steps", exact=True).select_option("100")
         page.get_by_label("method", exact=True).select_option("CM1: one selection")
         page.locator(".widget-hslider", has_text="alpha").locator("[disabled]").first.wait_for()  # without effect now
         button(page, "Train").click()
-        wait_for_words(page, "Finished 40 steps")
+        wait_for_words(page, "Finished 100 steps")
         button(page, "Pin this run").click()
         second = page.locator('tr[data-row="B"]')
         assert "CM1" in second.inner_text() and "0.65" not in second.inner_text()
-        assert number(page, "training-playground", "step") == 40
+        assert number(page, "training-playground", "step") == 100
         button(page, "Unpin A").click()
         first.wait_for(state="detached")
         assert second.is_visible() and page.locator('[role="alert"][data-name="error"]').count() == 0

@@ -25,7 +25,7 @@ from dmws_lite.figures.style import method_style
 
 NAME = "distillation-lab"
 BOX = f'[data-widget="{NAME}"]'
-READY = f"{BOX} .lab-end"
+READY = f"{BOX} .lab-end:visible"  # which chart is shown depends on the story
 SHORT = "steps:60,labels:4"
 PHONE = {"width": 360, "height": 740}
 HEADER = 56  # of the book's theme on a telephone

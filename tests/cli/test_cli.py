@@ -337,6 +337,28 @@ def test_any_timm_pair_from_a_file_of_weights(tmp_path, capsys):
     arguments = {"embed_dim": 96, "img_size": 64, "depth": 2, "num_classes": 3}
     student = timm.create_model("vit_tiny_patch16_224", checkpoint_path=path, **arguments)
     assert torch.equal(student.blocks[1].norm1.weight, teacher.blocks[6].norm1.weight[::2])
+    weights = teacher.state_dict()
+    prefixed = {f"model.{key}": value for key, value in weights.items()}
+    containers = {
+        "net": {"net": weights, "epoch": 1},
+        "tutorial": {"model_state_dict": weights, "optimizer_state_dict": {"state": {0: {}}}, "epoch": 1},
+        "lightning": {"state_dict": prefixed, "epoch": 1},
+        "two prefixes": {"state_dict": {f"net.{key}": value for key, value in prefixed.items()}},
+    }
+    for name, content in containers.items():
+        torch.save(content, tmp_path / f"{name}.pth")
+        line = ["select", *names, "--teacher-weights", str(tmp_path / f"{name}.pth"), "--layers", "0,6", *SMALL]
+        assert main(line) == 0, name
+        student = timm.create_model("vit_tiny_patch16_224", checkpoint_path=path, **arguments)
+        assert torch.equal(student.blocks[1].norm1.weight, teacher.blocks[6].norm1.weight[::2]), name
+    for content, message in (
+        ({"a": weights, "b": weights}, "holds 2 sets of weights, in its entries a, b"),
+        ({"epoch": 1, "other": {"x": torch.zeros(2)}}, "it holds epoch, other, and no entry has the names"),
+    ):
+        torch.save(content, tmp_path / "odd.pth")
+        capsys.readouterr()
+        assert main(["select", *names, "--teacher-weights", str(tmp_path / "odd.pth"), *SMALL]) == 2
+        assert message in capsys.readouterr().err
     torch.save(os.system, tmp_path / "evil.pth")
     assert main(["select", *names, "--teacher-weights", str(tmp_path / "evil.pth"), *SMALL]) == 2
     assert "holds no plain weights" in capsys.readouterr().err

@@ -155,6 +155,7 @@ def test_evaluate_counts_images_classes_and_patients(trained, tmp_path, capsys):
     assert main([*line, "--csv", str(tmp_path / "answers.csv")]) == 0
     said = capsys.readouterr().out
     right = sum(row["label"] == row["predicted"] for row in csv.DictReader((tmp_path / "answers.csv").open()))
+    assert all(float(row["doubt"]) >= 0 for row in csv.DictReader((tmp_path / "answers.csv").open()))
     assert f"{right} of 10 right" in said and "always answering benign: 0.600" in said
     assert "macro F1" in said and "truth \\ predicted" in said and "patients: not known" in said
     assert main([*line, "--patient", r"p\d"]) == 0
@@ -175,6 +176,24 @@ def test_images_unlike_the_training_images_are_doubted(trained, folder, tmp_path
     assert main(["predict", str(trained), str(folder), "--quiet"]) == 0
     usual = [float(row["doubt"]) for row in csv.DictReader(capsys.readouterr().out.splitlines())]
     assert np.mean(np.array(usual) > 1) < 0.3
+
+
+def test_numbers_that_the_method_does_not_read_are_refused(folder, tmp_path, capsys):
+    line = ("train", folder, "--out", tmp_path / "run")
+    for name in ("alpha", "beta", "tau"):
+        said = error(capsys, *line, f"--{name}", "0.5")
+        assert f"--{name} 0.5 has no effect with --method cm1" in said and "pass --method ours" in said
+    assert "beta=7" in error(capsys, *line, "--method", "ours", "--beta", "7").replace("--beta 7", "beta=7")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_takes_as_many_steps_as_asked(folder, tmp_path, capsys):
+    line = ["train", str(folder), "--size", "32", "--batch-size", "2", "--device", "cpu", "--quiet"]
+    for steps in (3, 11):  # 16 training images are 8 batches
+        out = tmp_path / f"run{steps}"
+        assert main([*line, "--out", str(out), "--steps", str(steps)]) == 0
+        assert json.loads((out / "record.json").read_text())["history"][-1]["step"] == steps
+    capsys.readouterr()
 
 
 def test_dicom_without_the_package_is_one_sentence_also_in_predict(trained, tmp_path, capsys, monkeypatch):

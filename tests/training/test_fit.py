@@ -42,6 +42,23 @@ def test_history_has_what_the_book_draws(data):
     assert result.column("main_accuracy")[0] == [2, 4]
 
 
+def test_a_run_may_end_in_the_middle_of_an_epoch(data, tmp_path):
+    result = fit(network(0), network(1), data, config(most_steps=5))  # 3 batches an epoch
+    assert [row["step"] for row in result.history] == [3, 5]
+    assert result.history[-1]["learning_rate"] == learning_rate_at(4, 5, config())
+    last = result.history[-1]
+    assert last["main_accuracy"] == result.metrics["accuracy"] and last["remaining"] == 0.9**5
+    assert last["loss"] == pytest.approx(0.6 * last["ce"] + 0.4 * 9 * last["kd"], rel=1e-5)
+    whole, plain = network(0), network(0)
+    fit(whole, network(1), data, config(most_steps=12))
+    fit(plain, network(1), data, config())
+    assert bits(whole) == bits(plain)
+    part = config(most_steps=5, checkpoint=tmp_path / "c.pt")
+    fit(network(0), network(1), data, part, on_epoch=lambda row: False)
+    assert fit(network(0), network(1), data, part).history[-1]["loss"] == last["loss"]
+    assert [row["step"] for row in fit(network(0), network(1), data, part).history] == [3, 5]
+
+
 def test_without_an_auxiliary_it_is_plain_fine_tuning(data):
     result = fit(network(0), None, data, config())
     assert result.aux_metrics is None

@@ -105,6 +105,11 @@ class ChapterZero(Widget):
     def name(self) -> str:
         return self.part
 
+    def open(self) -> None:
+        """Tell the front end, but not on a static page, which would then hold the widget's data twice."""
+        if not on_static_page():
+            super().open()
+
     def html(self) -> str:
         """Return the widget as HTML that needs no other script: style, data, module and static figure."""
         state = {name: value for name, value in self.get_state().items() if name not in LEFT_OUT}
