@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from .._values import check_integer
 from ..selection.dual import dual_students, select_weights
 
 
@@ -150,9 +151,10 @@ def start_students(
         Main and auxiliary; the auxiliary is ``None`` where the method has none.
 
     Raises:
-        ValueError: the method is unknown.
+        ValueError: the method is unknown, or the seed is out of range.
     """
     chosen = find_method(method)
+    check_integer("seed", seed, 0, 2**63 - 1)
     if chosen.auxiliary == "complement":
         main, auxiliary, _ = dual_students(teacher, make_student, rule=rule, seed=seed, swap=chosen.part == 1)
         return main, auxiliary

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from .._values import is_integer, is_number
 from .records import class_numbers
 
 # -- copies -----------------------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ def proportion_interval(share: float, n: int, confidence: float = 0.95) -> tuple
     Raises:
         ValueError: share outside [0, 1] or n below 1.
     """
-    if not 0 <= share <= 1 or n < 1:
+    if not is_number(share) or not 0 <= share <= 1 or not is_integer(n) or n < 1:
         raise ValueError(
             f"share={share!r} of n={n!r} images is no proportion; share must be in [0, 1] and n at least 1"
         )

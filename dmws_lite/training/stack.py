@@ -131,9 +131,8 @@ def fit_stack(members: Sequence[Member]) -> list[Result | FloatingPointError]:
     main.unstack([m.main for m in members], device)
     if aux is not None:
         aux.unstack([m.aux for m in members], device)
-    for place, result in enumerate(results):
-        if place not in failures:
-            result.finish(measured[place])  # the last epoch is always measured
+    for place in set(range(len(results))) - set(failures):
+        results[place].finish(measured[place])  # the last epoch is always measured
     return [failures.get(place, result) for place, result in enumerate(results)]
 
 
