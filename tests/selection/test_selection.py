@@ -10,6 +10,7 @@ from timm.models.convnext import ConvNeXt
 from timm.models.efficientnet import _gen_efficientnet_lite
 from timm.models.vision_transformer import VisionTransformer
 
+from dmws_lite._sealed import CHECKSUM
 from dmws_lite.selection.dual import dual_students, select_weights
 from dmws_lite.selection.plan import Plan, SelectionError, coverage
 from dmws_lite.selection.rules import element_indices
@@ -345,9 +346,12 @@ class TestErrors:
     def test_broken_plan_files(self, tmp_path):
         plan = plan_selection(vit(), vit(dim=24, heads=3))
         raw = json.loads(plan.to_json())
-        for text in ("{", "[]", "{}", json.dumps({**raw, "format": 99})):
+        other = {name: value for name, value in raw.items() if name != CHECKSUM}
+        for text in ("{", "[]", "{}", json.dumps({**other, "format": 99})):
             with pytest.raises(SelectionError, match="not a selection plan|format 99"):
                 Plan.from_json(text)
+        with pytest.raises(SelectionError, match="damaged"):
+            Plan.from_json(json.dumps({**raw, "format": 99}))
 
     def test_a_model_that_does_not_tell_its_classifier(self):
         with pytest.raises(SelectionError, match="no get_classifier"):
